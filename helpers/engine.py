@@ -1,0 +1,69 @@
+"""The embedded engine: five methods, SQL from files only, settings as small tables."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+
+from helpers.contracts import ReportError
+
+SQL = Path(__file__).parent / "sql"
+
+
+class Engine:
+    """DuckDB in this process. A query is the name of a file under helpers/sql, such as `marts/customers`."""
+
+    def __init__(self, spill: Path | None = None) -> None:
+        """spill : folder for what does not fit into memory."""
+        self.connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
+        if spill:
+            self.connection.execute("set temp_directory = $folder", {"folder": str(spill)})
+        self.connection.execute(read_sql("macros"))
+
+    def register(self, name: str, source: duckdb.DuckDBPyRelation | pd.DataFrame | Path) -> None:
+        """Make a source readable under `name`: a relation, a small frame of settings, or a Parquet file."""
+        if isinstance(source, Path):
+            source = self.connection.read_parquet(str(source))
+        if isinstance(source, pd.DataFrame):
+            self.connection.from_df(source).create(name)  # a copy: the frame may change or go
+        else:
+            source.create_view(name)
+
+    def build(self, name: str, query: str) -> None:
+        """Run a query and keep its result as the table `name`."""
+        self._run(query).create(name)
+
+    def frame(self, query: str) -> pd.DataFrame:
+        """The result of a summary query; decimals, and counts that may be unknown, arrive as float64."""
+        frame = self._run(query).df()
+        nullable = [name for name, kind in frame.dtypes.items() if isinstance(kind, pd.Int32Dtype | pd.Int64Dtype)]
+        return frame.astype(dict.fromkeys(nullable, "float64"))
+
+    def table(self, name: str) -> duckdb.DuckDBPyRelation:
+        """A table or view by name, as a relation: rows stay in the engine."""
+        return self.connection.table(name)
+
+    def write(self, name: str, path: Path, key: tuple[str, ...]) -> None:
+        """Write a table as Parquet, ordered by its key so that equal data give equal bytes."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.connection.table(name).order(", ".join(key)).write_parquet(str(path), compression="zstd")
+
+    def _run(self, query: str) -> duckdb.DuckDBPyRelation:
+        try:
+            return self.connection.sql(read_sql(query))
+        except duckdb.Error as error:
+            error.add_note(f"in helpers/sql/{query}.sql")
+            raise
+
+
+@cache
+def read_sql(query: str) -> str:
+    """The text of helpers/sql/<query>.sql; its first line states the grain."""
+    path = SQL / f"{query}.sql"
+    if not path.is_file():
+        known = sorted(p.relative_to(SQL).with_suffix("").as_posix() for p in SQL.rglob("*.sql"))
+        raise ReportError(f"There is no query {query}", [f"known: {', '.join(known)}"])
+    return path.read_text(encoding="utf-8")
