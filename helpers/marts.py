@@ -1,0 +1,237 @@
+"""Runs the SQL in order, checks what it made, writes Parquet; opens the marts of a run for the notebooks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from helpers.contracts import MARTS, ROOT, TABLES, ReportError
+from helpers.demo import write_demo
+from helpers.engine import Engine, read_sql
+from helpers.params import Params, load_params, month_index, month_label, month_start
+from helpers.sources import SourceFile, read_source
+
+FIRST_MONTH = 1970 * 12 + 1
+SEGMENTS = Path(__file__).parent / "rfm_segments.yaml"
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True)
+class Book:
+    """A run as its notebooks see it: settings, the engine with its tables, and the folder for results."""
+
+    params: Params
+    run_dir: Path
+    engine: Engine
+
+    @property
+    def month(self) -> int:
+        """The report month as year * 12 + month."""
+        return month_index(self.params.report.month)
+
+    @property
+    def given(self) -> set[str]:
+        """The canonical tables that the params name."""
+        return set(self.params.sources)
+
+    @property
+    def labels(self) -> dict[int, str]:
+        """Month index -> `YYYY-MM`, to the report month."""
+        return {month: month_label(month) for month in range(FIRST_MONTH, self.month + 1)}
+
+    def frames(self, queries: Sequence[str]) -> dict[str, pd.DataFrame]:
+        """The results of several summary queries by name."""
+        return {name: self.frame(f"summaries/{name}") for name in queries}
+
+    def frame(self, query: str) -> pd.DataFrame:
+        """The result of a summary query, such as `summaries/months`."""
+        return self.engine.frame(query)
+
+    def sql(self, query: str) -> str:
+        return read_sql(query)
+
+    def save(self, name: str, frame: pd.DataFrame) -> pd.DataFrame:
+        """Write `tables/<name>.csv`, unrounded and safe to open in a spreadsheet; returns the frame."""
+        write_csv(frame, self.run_dir / "tables" / f"{name}.csv")
+        return frame
+
+    def publish(self, name: str, frame: pd.DataFrame) -> pd.DataFrame:
+        """Write `<name>.csv` beside the pages; returns the frame."""
+        write_csv(frame, self.run_dir / f"{name}.csv")
+        return frame
+
+    def add(self, kind: str, page: str, frame: pd.DataFrame) -> pd.DataFrame:
+        """Keep a page's part of `metrics`, `verdicts` or `checks` until 06_summary collects them."""
+        write_csv(frame, self.run_dir / "parts" / kind / f"{page}.csv")
+        return frame
+
+    def collect(self, kind: str) -> pd.DataFrame:
+        """All pages' parts of a kind. Raises ReportError where none was written."""
+        parts = sorted((self.run_dir / "parts" / kind).glob("*.csv"))
+        if not parts:
+            raise ReportError(f"There are no {kind} in this run", remedy="Run the notebooks 01 to 05 first.")
+        frames = [pd.read_csv(part, keep_default_na=False, na_values=[""]) for part in parts]
+        return pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
+
+
+def prepare(params_file: str, month: str | None, run_dir: str) -> Book:
+    """Sources -> staging -> marts as Parquet in `<run_dir>/marts`. Raises ReportError with every problem found."""
+    params, folder = load_params(params_file, month or None), place(run_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    book = Book(params, folder, stage(params, folder))
+    for name in MARTS:
+        book.engine.build(f"mart_{name}", f"marts/{name}")
+    keys = book.frame("summaries/mart_keys")
+    broken = keys[keys["rows"] != keys["keys"]]
+    if len(broken):
+        found = [f"{row.mart}: {row.rows} rows, {row.keys} keys" for row in broken.itertuples()]
+        raise ReportError("A mart repeats its key, which is a fault of the kit: the run stops;", found)
+    for name, key in MARTS.items():
+        book.engine.write(f"mart_{name}", folder / "marts" / f"{name}.parquet", key)
+    return book
+
+
+def stage(params: Params, spill: Path | None = None) -> Engine:
+    """Read and judge every source: the tables `raw_…` and `staged_…`, and the settings. Raises ReportError."""
+    make_demo(params)
+    engine, files, problems = Engine(spill), [], []
+    settings(engine, params)
+    for table in TABLES:
+        try:
+            files += read_source(engine, params, table)
+        except ReportError as error:
+            problems.append(str(error))
+    if problems:
+        raise ReportError("\n\n".join(problems))
+    for table in TABLES:
+        engine.build(f"staged_{table}", f"staging/{table}")
+    engine.register("source_files", inputs_frame(files))
+    rejected = engine.frame("summaries/rejections")
+    foreign = rejected[rejected["rule"] == "other currency than the report"]
+    if len(foreign):
+        found = [f"{row.table}: {row.rows} rows in another currency" for row in foreign.itertuples()]
+        remedy = f"Only {params.report.currency} can be reported: leave the others out, or convert them."
+        raise ReportError("The sources hold two currencies and no rate, which", found, remedy)
+    rows = engine.frame("summaries/rows")
+    kept = rows[(rows["stage"] == "kept") & rows["table"].isin(["transactions", "subscriptions"])]
+    if not kept["rows"].sum():
+        remedy = "Look at the month of the report and at the rejected rows: ltv-report check shows both."
+        others = rows[(rows["stage"] != "kept") & (rows["rows"] > 0)]
+        found = [f"{row.table}: {row.rows} rows {row.stage}" for row in others.itertuples()]
+        raise ReportError(f"No row is left before {params.as_of}: there is nothing to report, and the book", found, remedy)
+    return engine
+
+
+def settings(engine: Engine, params: Params) -> None:
+    """Fill the small tables that queries join: run (one row), calendar (a row a month), rfm_codes."""
+    policy, last = params.policy, month_index(params.report.month)
+    run = {
+        "report_month": last,
+        "as_of": pd.Timestamp(params.as_of),
+        "report_zone": params.report.timezone,
+        "currency": params.report.currency,
+        "has_subscriptions": "subscriptions" in params.sources,
+        "has_transactions": "transactions" in params.sources,
+        "inactive_days": policy.inactive_days,
+        "observed_from": pd.Timestamp(policy.observed_from) if policy.observed_from else pd.NaT,
+        "left_edge_months": policy.left_edge_months,
+        "grace_days": policy.grace_days,
+        "mrr_includes_discounts": policy.mrr_includes_discounts,
+        "rfm_window_months": params.rfm.window_months,
+        "holdout_weeks": params.ltv_cac.holdout_weeks,
+    }
+    counts = ["report_month", "inactive_days", "grace_days", "left_edge_months", "rfm_window_months", "holdout_weeks"]
+    kinds = dict.fromkeys(counts, "Int32") | dict.fromkeys(["as_of", "observed_from"], "datetime64[us]")
+    engine.register("run", pd.DataFrame([run]).astype(kinds))
+    months = np.arange(FIRST_MONTH, last + 1, dtype="int32")
+    starts = pd.to_datetime([month_start(int(m)) for m in months]).astype("datetime64[us]")
+    ends = pd.to_datetime([month_start(int(m) + 1) for m in months]).astype("datetime64[us]")
+    calendar = pd.DataFrame({"month": months, "month_start": starts, "month_end": ends})
+    calendar["days"] = (calendar["month_end"] - calendar["month_start"]).dt.days.astype("int32")
+    calendar["active_from"] = calendar["month_end"] - pd.Timedelta(days=policy.inactive_days)
+    calendar["label"] = [month_label(int(m)) for m in months]
+    engine.register("calendar", calendar)
+    codes = yaml.safe_load(SEGMENTS.read_text(encoding="utf-8"))
+    pairs = [(code, segment) for segment, members in codes.items() for code in members]
+    engine.register("rfm_codes", pd.DataFrame(pairs, columns=["code", "segment"]))
+
+
+def open_book(params_file: str, month: str | None, run_dir: str) -> Book:
+    """The marts that 01_data_prep wrote, ready for queries. Raises ReportError where they are missing."""
+    params, folder = load_params(params_file, month or None), place(run_dir)
+    missing = [name for name in MARTS if not (folder / "marts" / f"{name}.parquet").is_file()]
+    if missing:
+        remedy = "01_data_prep makes them: run it first, with the same run_dir."
+        raise ReportError(f"{run_dir} holds no marts yet", remedy=remedy)
+    engine = Engine(folder)
+    settings(engine, params)
+    for name in MARTS:
+        engine.register(f"mart_{name}", folder / "marts" / f"{name}.parquet")
+    return Book(params, folder, engine)
+
+
+def load_mart(run_dir: str | Path, name: str, pandas_rows: int = 5_000_000) -> pd.DataFrame:
+    """A mart as a pandas frame, for an analyst's own notebook. Raises ReportError above `pandas_rows`."""
+    path = place(str(run_dir)) / "marts" / f"{name}.parquet"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.parquet"))) or "none yet; 01_data_prep makes them"
+        raise ReportError(f"There is no mart {name}", [f"known: {known}"])
+    rows = Engine().connection.read_parquet(str(path))
+    if len(rows) > pandas_rows:
+        remedy = "Write a query under helpers/sql that summarises it, or raise policy.pandas_rows."
+        raise ReportError(f"Mart {name} has {len(rows):,} rows, more than {pandas_rows:,}", remedy=remedy)
+    return rows.df()
+
+
+def check(params: Params) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Rows by stage, rejections by rule, and readiness: all that can be known before a notebook runs."""
+    engine = stage(params)
+    return engine.frame("summaries/rows"), engine.frame("summaries/rejections"), readiness(params)
+
+
+def readiness(params: Params) -> pd.DataFrame:
+    """One row a canonical table: whether it is given, and what it unlocks."""
+    rows = [(name, "given" if name in params.sources else "absent", table.unlocks) for name, table in TABLES.items()]
+    return pd.DataFrame(rows, columns=["table", "status", "unlocks"])
+
+
+def inputs_frame(files: list[SourceFile]) -> pd.DataFrame:
+    rows = [(f.table, f.path.name, f.sha256, f.encoding, f.ignored_columns) for f in files]
+    return pd.DataFrame(rows, columns=["table", "file", "sha256", "encoding", "ignored_columns"])
+
+
+def make_demo(params: Params) -> None:
+    """Write the demo company's files when they are absent or were made with other settings."""
+    if not params.demo:
+        return
+    folder, wanted = params.resolve(params.demo.folder), params.demo.model_dump(exclude={"folder"})
+    stamp = folder / "demo.json"
+    if not stamp.is_file() or json.loads(stamp.read_text()) != wanted:
+        write_demo(folder, **wanted)
+        stamp.write_text(json.dumps(wanted))
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Floats in full; no cell that a spreadsheet would run."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    safe = frame.copy()
+    for column in safe.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in safe.dtypes]]:
+        safe[column] = safe[column].map(harmless)
+    safe.to_csv(path, index=False, lineterminator="\n")
+
+
+def harmless(cell: object) -> object:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
+
+
+@cache
+def place(run_dir: str) -> Path:
+    """A run folder; relative ones lie under the project's folder, wherever the kernel was started."""
+    return (ROOT / run_dir).resolve()

@@ -1,0 +1,5 @@
+-- one row per month and category of costs
+select month, category, cast(sum(amount) as decimal(18, 4)) as amount
+from staged_costs
+where stage = 'kept'
+group by month, category

@@ -1,0 +1,84 @@
+-- one row per customer seen before as_of: attributes, first spell with its age in completed months, and purchase history
+with first_spells as (
+    select
+        s.*,
+        month_of(s.started_at) as first_month,
+        extract(day from s.started_at) as start_day, second_of(s.started_at) as start_second,
+        s.ended_on < cast(run.as_of as date) as gone,
+        -- completed months from the start to as_of, and from the start to the end (upwards); as_of is a month's first instant
+        run.report_month + 1 - month_of(s.started_at)
+            - case when extract(day from s.started_at) = 1 and second_of(s.started_at) = 0 then 0 else 1 end as observed,
+        month_of(s.ended_on) - month_of(s.started_at) as months_apart
+    from mart_spells as s cross join run
+    where s.spell = 1
+),
+aged as (
+    select
+        f.*,
+        -- the start's day in the end's month, clamped to its last; reached only where the end lies not after it
+        greatest(1, case
+            when least(f.start_day, c.days) > extract(day from f.ended_on) then months_apart
+            when least(f.start_day, c.days) = extract(day from f.ended_on) and f.start_second >= f.ended_second then months_apart
+            else months_apart + 1
+        end) as end_age,
+        case
+            when run.observed_from is null or f.started_at >= run.observed_from then 0
+            else greatest(0, month_of(run.observed_from) - f.first_month
+                + case
+                    when least(f.start_day, o.days) > extract(day from run.observed_from) then 0
+                    when least(f.start_day, o.days) = extract(day from run.observed_from) then 0 else 1
+                end)
+        end as entry_age
+    from first_spells as f
+    cross join run
+    left join calendar as c on c.month = month_of(f.ended_on)
+    left join calendar as o on o.month = month_of(run.observed_from)
+),
+purchase_days as (
+    select customer_id, day, row_number() over (partition by customer_id order by day) as nth
+    from mart_transactions
+    where sale and bought
+    group by customer_id, day
+),
+buying as (
+    select
+        customer_id, min(day) as first_sale_day, min(case when nth = 2 then day end) as second_sale_day,
+        max(day) as last_sale_day, count(*) as sale_days
+    from purchase_days
+    group by customer_id
+),
+paying as (
+    select
+        customer_id, min(transacted_at) as first_transacted_at, cast(sum(revenue) as decimal(18, 4)) as revenue,
+        count(distinct case when sale then transaction_id end) as orders,
+        count(distinct case when sale then day end) as all_sale_days
+    from mart_transactions
+    where customer_id is not null
+    group by customer_id
+),
+everybody as (
+    select customer_id from mart_spells where spell = 1
+    union
+    select customer_id from paying
+    union
+    select customer_id from staged_customers where stage = 'kept'
+)
+select
+    e.customer_id, k.segment, k.country, k.channel, k.campaign, k.created_at,
+    a.started_at, cast(a.first_month as integer) as started_month, a.plan_id as first_plan_id,
+    case when a.gone then a.ended_on end as ended_on, a.churn_kind,
+    cast(a.observed as integer) as observed_months,
+    cast(case when a.gone and a.end_age <= a.observed then a.end_age else a.observed end as integer) as spell_months,
+    a.gone and a.end_age <= a.observed as spell_ended,
+    cast(a.entry_age as integer) as entry_months,
+    -- who was there when the book begins is seen, not new
+    a.first_month >= min(a.first_month) over () + run.left_edge_months as is_new,
+    p.first_transacted_at, coalesce(p.revenue, 0) as revenue, coalesce(p.orders, 0) as orders,
+    coalesce(p.all_sale_days, 0) as sale_days,
+    b.first_sale_day, b.second_sale_day, b.last_sale_day, coalesce(b.sale_days, 0) as purchase_days
+from everybody as e
+cross join run
+left join aged as a on a.customer_id = e.customer_id
+left join paying as p on p.customer_id = e.customer_id
+left join buying as b on b.customer_id = e.customer_id
+left join staged_customers as k on k.customer_id = e.customer_id and k.stage = 'kept'

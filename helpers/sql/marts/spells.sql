@@ -1,0 +1,54 @@
+-- one row per customer and spell: from the first paid moment to the end of service, or of activity where only sales are known
+with sale_days as (
+    select customer_id, day, min(transacted_at) as first_at, max(transacted_at) as last_at
+    from mart_transactions cross join run
+    where sale and customer_id is not null and not run.has_subscriptions
+    group by customer_id, day
+),
+spans as (
+    select
+        customer_id, plan_id, subscription_id as part, paid_from as from_at,
+        cast(paid_until as date) as until_on, cast(second_of(paid_until) as integer) as until_second, churn_kind
+    from mart_subscriptions
+    where pays and paid_from < (select as_of from run)
+    union all
+    select
+        customer_id, cast(null as varchar), cast(day as varchar), first_at,
+        cast(last_at as date) + run.inactive_days, cast(second_of(last_at) as integer), cast(null as varchar)
+    from sale_days cross join run
+),
+reached as (                                       -- how far the spans before this one reach, as one comparable text
+    select
+        *,
+        concat(cast(until_on as varchar), lpad(cast(until_second as varchar), 6, '0')) as reach,
+        concat(cast(cast(from_at as date) as varchar), lpad(cast(second_of(from_at) as varchar), 6, '0')) as begins
+    from spans
+),
+opened as (
+    select
+        *,
+        case when begins <= max(reach) over (
+            partition by customer_id order by from_at, reach, part rows between unbounded preceding and 1 preceding
+        ) then 0 else 1 end as opens
+    from reached
+),
+numbered as (
+    select *, sum(opens) over (partition by customer_id order by from_at, reach, part rows unbounded preceding) as spell
+    from opened
+),
+placed as (
+    select
+        *,
+        row_number() over (partition by customer_id, spell order by from_at, reach desc, part) as from_start,
+        row_number() over (partition by customer_id, spell order by reach desc, from_at, part) as from_end
+    from numbered
+)
+select
+    customer_id, cast(spell as integer) as spell,
+    max(case when from_start = 1 then from_at end) as started_at,
+    max(case when from_start = 1 then plan_id end) as plan_id,
+    max(case when from_end = 1 then until_on end) as ended_on,
+    max(case when from_end = 1 then until_second end) as ended_second,
+    max(case when from_end = 1 then churn_kind end) as churn_kind
+from placed
+group by customer_id, spell

@@ -1,0 +1,45 @@
+-- one row per subscription and version, with its monthly amount while it pays and the span over which it pays
+with kept as (
+    select
+        *,
+        case when run.mrr_includes_discounts then discount_amount else cast(0 as decimal(18, 4)) end as discount,
+        case billing
+            when 'year' then cast(1 as double) / (12 * interval_count)
+            when 'month' then cast(1 as double) / interval_count
+            when 'week' then cast(52 as double) / (12 * interval_count)
+            when 'day' then cast(365.25 as double) / (12 * interval_count)
+        end as factor,
+        cast(past_due_since as date) + run.grace_days as grace_ends_on
+    from staged_subscriptions cross join run
+    where stage = 'kept'
+),
+priced as (
+    select
+        *,
+        cast(round(cast(unit_amount * quantity as double) * factor, 4) as decimal(18, 4)) as full_mrr,
+        greatest(
+            cast(round(cast(unit_amount * quantity - discount as double) * factor, 4) as decimal(18, 4)), 0
+        ) as discounted_mrr
+    from kept
+),
+spanned as (
+    select
+        *,
+        greatest(
+            started_at, valid_from, trial_ended_at,
+            case when discounted_mrr = 0 then discount_ends_at end
+        ) as paid_from,
+        coalesce(least(
+            ended_at, valid_to,
+            case when discounted_mrr = 0 and discount_amount > 0 and discount_ends_at is null then started_at end
+        ), timestamp '9999-12-31 00:00:00') as ends_at
+    from priced
+)
+select
+    subscription_id, valid_from, customer_id, plan_id, unit_amount, billing, interval_count, quantity,
+    discount_amount, discount_ends_at, status, contract, started_at, trial_ended_at, ended_at, canceled_at, cancel_reason,
+    churn_kind, past_due_since, paused_at, resumed_at, valid_to, full_mrr, discounted_mrr,
+    paid_from,
+    least(ends_at, coalesce(cast(grace_ends_on as timestamp), ends_at)) as paid_until,
+    full_mrr > 0 and paid_from < least(ends_at, coalesce(cast(grace_ends_on as timestamp), ends_at)) as pays
+from spanned

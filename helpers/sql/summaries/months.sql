@@ -1,0 +1,91 @@
+-- one row per month of the book: customers and MRR at both ends, what moved between them, revenue, orders, buyers
+with states as (
+    select
+        m.*,
+        k.started_month,
+        case
+            when m.active_start and m.active_end then 'stayed'
+            when m.active_start and m.paused_end > 0 then 'paused'
+            when m.active_start then 'churned'
+            when m.active_end and m.paused_start > 0 then 'resumed'
+            when m.active_end and k.started_month = m.month then 'new'
+            when m.active_end then 'reactivated'
+            else 'away'
+        end as state
+    from mart_customer_months as m
+    inner join mart_customers as k on k.customer_id = m.customer_id
+),
+moved as (
+    select
+        month,
+        count(case when active_start then 1 end) as active_start, count(case when active_end then 1 end) as active_end,
+        count(case when state = 'new' then 1 end) as new,
+        count(case when state = 'reactivated' then 1 end) as reactivated,
+        count(case when state = 'resumed' then 1 end) as resumed,
+        count(case when state = 'paused' then 1 end) as paused,
+        count(case when state = 'churned' then 1 end) as churned,
+        sum(mrr_start) as mrr_start, sum(mrr_end) as mrr_end,
+        sum(case when state = 'new' then mrr_end else 0 end) as mrr_new,
+        sum(case when state = 'reactivated' then mrr_end else 0 end) as mrr_reactivation,
+        sum(case when state = 'resumed' then mrr_end else 0 end) as mrr_resumed,
+        sum(case when state = 'stayed' then greatest(mrr_end - mrr_start, 0) else 0 end) as mrr_expansion,
+        sum(case when state = 'stayed' then greatest(mrr_start - mrr_end, 0) else 0 end) as mrr_contraction,
+        sum(case when state = 'paused' then mrr_start else 0 end) as mrr_paused,
+        sum(case when state = 'churned' then mrr_start else 0 end) as mrr_churn,
+        sum(case when active_end then revenue else 0 end) as revenue_active,
+        sum(revenue) as revenue_known, sum(case when started_month = month then revenue else 0 end) as revenue_new, sum(orders) as orders_known,
+        count(case when orders > 0 then 1 end) as buyers
+    from states
+    group by month
+),
+acquired as (
+    select started_month as month, count(*) as acquired
+    from mart_customers
+    where is_new
+    group by started_month
+),
+gone_within as (                                    -- joined or came back, and left before the month ended
+    select month_of(s.started_at) as month, count(distinct s.customer_id) as in_month_churn
+    from mart_spells as s
+    cross join run
+    left join mart_customer_months as m on m.customer_id = s.customer_id and m.month = month_of(s.started_at)
+    where month_of(s.started_at) = month_of(s.ended_on) and s.ended_on < cast(run.as_of as date)
+        and not coalesce(m.active_start, false) and not coalesce(m.active_end, false)
+        and coalesce(m.paused_start, 0) = 0 and coalesce(m.paused_end, 0) = 0
+    group by month_of(s.started_at)
+),
+sold as (
+    select
+        month, sum(revenue) as revenue, count(distinct case when sale then transaction_id end) as orders,
+        sum(case when customer_id is null then revenue else 0 end) as revenue_unattributed
+    from mart_transactions
+    group by month
+),
+bounds as (
+    select min(started_month) as first_month, min(started_month) + max(run.left_edge_months) as first_new_month
+    from mart_customers cross join run
+)
+select
+    c.label as period, c.month,
+    c.month >= b.first_new_month and coalesce(c.month >= month_of(run.observed_from), true) as moves,
+    coalesce(m.active_start, 0) as active_start, coalesce(m.active_end, 0) as active_end,
+    coalesce(m.new, 0) as new, coalesce(m.reactivated, 0) as reactivated, coalesce(m.resumed, 0) as resumed,
+    coalesce(m.paused, 0) as paused, coalesce(m.churned, 0) as churned,
+    coalesce(g.in_month_churn, 0) as in_month_churn, coalesce(a.acquired, 0) as acquired,
+    coalesce(m.mrr_start, 0) as mrr_start, coalesce(m.mrr_new, 0) as mrr_new,
+    coalesce(m.mrr_reactivation, 0) as mrr_reactivation, coalesce(m.mrr_resumed, 0) as mrr_resumed,
+    coalesce(m.mrr_expansion, 0) as mrr_expansion, coalesce(m.mrr_contraction, 0) as mrr_contraction,
+    coalesce(m.mrr_paused, 0) as mrr_paused, coalesce(m.mrr_churn, 0) as mrr_churn, coalesce(m.mrr_end, 0) as mrr_end,
+    coalesce(s.revenue, 0) as revenue, coalesce(s.revenue_unattributed, 0) as revenue_unattributed,
+    coalesce(m.revenue_active, 0) as revenue_active, coalesce(m.revenue_known, 0) as revenue_known,
+    coalesce(m.revenue_new, 0) as revenue_new,
+    coalesce(s.orders, 0) as orders, coalesce(m.orders_known, 0) as orders_known, coalesce(m.buyers, 0) as buyers
+from calendar as c
+cross join run
+cross join bounds as b
+left join moved as m on m.month = c.month
+left join acquired as a on a.month = c.month
+left join gone_within as g on g.month = c.month
+left join sold as s on s.month = c.month
+where c.month between b.first_month and run.report_month
+order by c.month
