@@ -1,0 +1,49 @@
+"""Summary tables in, result tables out: no I/O, no rounding. Every metric is a row of the columns below."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from helpers.models.intervals import Estimate
+
+COLUMNS = ["metric", "dimension", "member", "period", "value", "low", "high", "n", "unit", "basis", "method"]
+
+
+def metric(
+    name: str, period: str, value: float | Estimate, *, unit: str, n: float = np.nan, basis: str = "", method: str = "",
+    low: float = np.nan, high: float = np.nan, dimension: str = "all", member: str = "all",
+) -> dict:
+    """One row of metrics.csv; an Estimate brings its own interval and n."""
+    if isinstance(value, Estimate):
+        value, low, high, n = value.value, value.low, value.high, value.n
+    row = [name, dimension, member, period, value, low, high, n, unit, basis, method]
+    return dict(zip(COLUMNS, row, strict=True))
+
+
+def monthly(table: pd.DataFrame, name: str, value, *, unit: str, n=np.nan, basis: str = "", method: str = "") -> list[dict]:
+    """The last 13 months of a metric: `value` and `n` are columns (or arrays) along `table`, which has `period`."""
+    frame = pd.DataFrame({"period": table["period"], "value": value, "n": n}).tail(13)
+    return [
+        metric(name, row.period, float(row.value), unit=unit, n=row.n, basis=basis, method=method)
+        for row in frame.itertuples()
+        if pd.notna(row.value)
+    ]
+
+
+def frame(rows: list[dict]) -> pd.DataFrame:
+    """Rows in the order that metrics.csv keeps: by metric, dimension, member and period."""
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    return table.sort_values(["metric", "dimension", "member", "period"], ignore_index=True)
+
+
+def share(part, whole):
+    """part ÷ whole along months, unknown where there is no whole."""
+    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=np.asarray(whole) > 0, dtype=float)
+
+
+def checks(table: pd.DataFrame) -> pd.DataFrame:
+    """Complete checks: `check, scope, expected, actual, tolerance` with the difference and whether it passed."""
+    difference = table["actual"] - table["expected"]
+    full = table.assign(difference=difference, passed=difference.abs() <= table["tolerance"])
+    return full[["check", "scope", "expected", "actual", "difference", "tolerance", "passed"]]

@@ -1,0 +1,177 @@
+"""The probability models of the book: fitted, bounded by resampled customers, and tried on a holdout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from helpers.contracts import ReportError
+from helpers.models import bgnbd, gamma_gamma, sbg
+from helpers.models.intervals import Estimate
+from helpers.models.survival import risk_set
+
+WEEKS_A_MONTH = 365.25 / 84
+REGULAR = 0.5  # median coefficient of variation of the gaps below which purchases are too regular for a Poisson process
+
+
+@dataclass(frozen=True)
+class PurchaseModel:
+    """BG/NBD with Gamma-Gamma of a book: fits, their resampled refits (draws × parameters), and the counts fitted to."""
+
+    purchases: bgnbd.BgNbd
+    spend: gamma_gamma.GammaGamma
+    purchase_refits: np.ndarray
+    spend_refits: np.ndarray
+
+
+def refusal(purchases: pd.DataFrame, spend: pd.DataFrame, regularity: pd.DataFrame, min_customers: int) -> str:
+    """Why no purchase model is fitted; empty where one is."""
+    customers = int(purchases["customers"].sum())
+    if not customers:
+        return "no sales that a customer chose to make: transactions need item_type where subscriptions are given"
+    repeaters = int(spend["customers"].sum())
+    if repeaters < min_customers:
+        return f"{repeaters} customers have bought again; {min_customers} are needed"
+    spread = regularity["median_cv"].iloc[0]
+    if pd.notna(spread) and spread < REGULAR:
+        return f"purchases are too regular (median coefficient of variation of the gaps {spread:.2f}, below {REGULAR})"
+    return ""
+
+
+def weeks(table: pd.DataFrame) -> tuple[np.ndarray, ...]:
+    """x, t_x and T in weeks, and the customers who share them."""
+    days = table["last_days"].to_numpy(dtype=float), table["observed_days"].to_numpy(dtype=float)
+    return table["x"].to_numpy(dtype=float), days[0] / 7, days[1] / 7, table["customers"].to_numpy(dtype=float)
+
+
+def fit_purchases(purchases: pd.DataFrame, spend: pd.DataFrame, *, draws: int, seed: int) -> PurchaseModel:
+    """Fit both models to counts.
+
+    purchases : a row per (x, last_days, observed_days) with `customers`. spend : a row per (x, total), repeat days only.
+    draws : how many times customers are resampled for the intervals.
+    """
+    counts = weeks(purchases)
+    model = bgnbd.fit(*counts)
+    x, weights = spend["x"].to_numpy(dtype=float), spend["customers"].to_numpy(dtype=float)
+    mean = spend["total"].to_numpy(dtype=float) / x
+    money = gamma_gamma.fit(x, mean, weights)
+    return PurchaseModel(
+        model,
+        money,
+        bgnbd.bootstrap(model, *counts, draws=draws, seed=seed),
+        gamma_gamma.bootstrap(money, x, mean, weights, draws=draws, seed=seed + 1),
+    )
+
+
+def new_customer_value(model: PurchaseModel, *, margin: float, horizon: int, rate: float, confidence: float) -> Estimate:
+    """Margin of a new customer over `horizon` months, the first purchase included, later ones discounted mid-month.
+
+    E[M]·g·(1 + Σ_t (E[X(wt)] − E[X(w(t−1))]) ÷ (1+d)^(t−½)); percentiles over customers resampled and refitted.
+    """
+    ages = np.arange(horizon + 1) * WEEKS_A_MONTH
+    factors = (1 + rate) ** -(np.arange(1, horizon + 1) - 0.5)
+
+    def value(purchases: bgnbd.BgNbd, spend: gamma_gamma.GammaGamma) -> float:
+        return margin * spend.mean * (1 + np.diff(purchases.expected_new(ages)) @ factors)
+
+    refits = [
+        value(bgnbd.BgNbd(*p), gamma_gamma.GammaGamma(*s))
+        for p, s in zip(model.purchase_refits, model.spend_refits, strict=True)
+    ]
+    low, high = np.nanquantile(refits, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Estimate(float(value(model.purchases, model.spend)), float(low), float(high), model.purchases.customers)
+
+
+def parameters(model: PurchaseModel, confidence: float, currency: str) -> pd.DataFrame:
+    """clv_models rows of BG/NBD (time in weeks) and Gamma-Gamma (repeat days only)."""
+    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    rows = []
+    for name, fitted, refits, units in (
+        ("bg_nbd", model.purchases, model.purchase_refits, {"r": "", "alpha": "weeks", "a": "", "b": ""}),
+        ("gamma_gamma", model.spend, model.spend_refits, {"p": "", "q": "", "v": currency}),
+    ):
+        bounds = np.nanquantile(refits, tails, axis=0)
+        rows += [
+            (name, "all", "all", key, getattr(fitted, key), *bounds[:, i], unit, fitted.log_likelihood, fitted.customers)
+            for i, (key, unit) in enumerate(units.items())
+        ]
+    columns = "model dimension member parameter value low high unit log_likelihood customers".split()
+    return pd.DataFrame(rows, columns=columns)
+
+
+def sbg_by_member(ends: pd.DataFrame, *, min_events: int) -> dict[tuple[str, str], sbg.Sbg]:
+    """sBG of every dimension and member with enough departures; the others are left out."""
+    fits = {}
+    for key, part in ends.groupby(["dimension", "member"], sort=True):
+        if part["events"].sum() >= min_events:
+            fits[key] = sbg.fit(part[["month", "events", "censored", "entered"]])
+    return fits
+
+
+def sbg_parameters(fits: dict[tuple[str, str], sbg.Sbg], confidence: float) -> pd.DataFrame:
+    """clv_models rows of the sBG fits; bounds from the covariance of the log parameters."""
+    from scipy.stats import norm
+
+    z, rows = norm.ppf(0.5 + confidence / 2), []
+    for (dimension, member), fit in fits.items():
+        spread = np.full(2, np.nan) if fit.covariance is None else np.sqrt(np.diag(fit.covariance))
+        for name, value, error in zip(("alpha", "beta"), (fit.alpha, fit.beta), spread, strict=True):
+            bounds = value * np.exp(-z * error), value * np.exp(z * error)
+            rows.append(("sbg", dimension, member, name, value, *bounds, "", fit.log_likelihood, fit.customers))
+    columns = "model dimension member parameter value low high unit log_likelihood customers".split()
+    return pd.DataFrame(rows, columns=columns)
+
+
+def purchase_holdout(counts: pd.DataFrame, *, draws: int, seed: int, confidence: float) -> pd.DataFrame:
+    """clv_holdout rows: purchases of the held-out weeks as BG/NBD and as the naive rate x/T would have had them."""
+    x, t_x, observed, customers = weeks(counts)
+    horizon, actual = int(counts["weeks"].iloc[0]), float(counts["later"].sum())
+    model = bgnbd.fit(x, t_x, observed, customers)
+    refits = bgnbd.bootstrap(model, x, t_x, observed, customers, draws=draws, seed=seed)
+    total = bgnbd.predict_total(model, refits, x, t_x, observed, customers, horizon, confidence, seed)
+    naive = float((customers * np.divide(x, observed, out=np.zeros_like(x), where=observed > 0)).sum() * horizon)
+    rows = [
+        ("bg_nbd", "all", "all", horizon, total.value, total.low, total.high, actual),
+        ("naive_rate", "all", "all", horizon, naive, np.nan, np.nan, actual),
+    ]
+    return pd.DataFrame(rows, columns=HOLDOUT)
+
+
+def departure_holdout(counts: pd.DataFrame, *, draws: int, seed: int, confidence: float) -> pd.DataFrame:
+    """clv_holdout rows: customers who left in the held-out months, as sBG and as one constant rate would have had them.
+
+    counts : a row per (month, ended, entered, left) with `customers` and `months` held out, from
+    `summaries/survival_holdout`. The interval adds the binomial noise of who leaves to the parameters' uncertainty.
+    """
+    if counts.empty or not (events := counts.loc[counts["ended"], "customers"].sum()):
+        raise ReportError("no customer had left before the holdout began")
+    entered = counts.groupby("entered")["customers"].sum()
+    at = counts.groupby("month").apply(lambda part: pd.Series({
+        "events": part.loc[part["ended"], "customers"].sum(), "censored": part.loc[~part["ended"], "customers"].sum(),
+    }), include_groups=False)
+    ends = at.reindex(at.index.union(entered.index), fill_value=0).rename_axis("month").reset_index()
+    ends["entered"] = ends["month"].map(entered).fillna(0).astype(int)
+    fit, ahead = sbg.fit(ends), int(counts["months"].iloc[0])
+    alive = counts[~counts["ended"]].groupby("month")[["customers", "left"]].sum()
+    ages, n = alive.index.to_numpy(), alive["customers"].to_numpy()
+    rng = np.random.default_rng(seed)
+    logs = np.log([fit.alpha, fit.beta])
+    pairs = np.exp(rng.multivariate_normal(logs, np.asarray(fit.covariance), size=draws)) if fit.covariance is not None else []
+    totals = []
+    for alpha, beta in pairs:
+        other = sbg.Sbg(alpha, beta)
+        totals.append(rng.binomial(n, np.clip(1 - other.survival(ages + ahead) / other.survival(ages), 0, 1)).sum())
+    low, high = np.quantile(totals, [(1 - confidence) / 2, (1 + confidence) / 2]) if totals else (np.nan, np.nan)
+    predicted = float((n * (1 - fit.survival(ages + ahead) / fit.survival(ages))).sum())
+    naive = float(n.sum() * (1 - (1 - events / risk_set(ends)["at_risk"].sum()) ** ahead))
+    weeks_ahead, actual = ahead * WEEKS_A_MONTH, float(alive["left"].sum())
+    rows = [
+        ("sbg", "all", "all", weeks_ahead, predicted, low, high, actual),
+        ("constant_rate", "all", "all", weeks_ahead, naive, np.nan, np.nan, actual),
+    ]
+    return pd.DataFrame(rows, columns=HOLDOUT)
+
+
+HOLDOUT = ["model", "dimension", "member", "horizon_weeks", "predicted", "low", "high", "actual"]

@@ -1,0 +1,193 @@
+"""What a customer is worth, and how sure we are. Formulas: docs/methods.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from helpers.metrics import metric, monthly, share
+from helpers.models.horizon import HorizonSum, horizon_sum
+from helpers.models.intervals import Estimate, product, ratio_of_sums
+from helpers.models.sbg import Sbg
+from helpers.models.survival import kaplan_meier, restricted_mean
+
+UNKNOWN = Estimate(np.nan, np.nan, np.nan, 0)
+
+
+def formula_ltv(order_value, orders_a_year, years, *, margin_rate=1.0, acquisition_cost=0.0, retention_cost=0.0):
+    """unit price × margin rate × frequency × duration − (acquisition + retention cost); frequency and duration in years."""
+    return order_value * margin_rate * orders_a_year * years - (acquisition_cost + retention_cost)
+
+
+@dataclass(frozen=True)
+class Margin:
+    """g, the share of revenue left after direct costs; `basis` says what every figure made with it is."""
+
+    value: float
+    basis: str
+    method: str
+
+
+def gross_margin(costs: pd.DataFrame, given: float | None) -> Margin:
+    """g from the params, else 1 − direct costs ÷ revenue over the last 12 months with costs, else 1 (revenue).
+
+    costs : a row a month with costs, from `summaries/costs`: direct, revenue, categories.
+    """
+    if given is not None:
+        return Margin(given, "gross_margin", "policy.gross_margin")
+    year = costs[(costs["categories"] > 0) & (costs["revenue"] > 0)].tail(12)
+    if year.empty:
+        return Margin(1.0, "revenue", "no costs given: revenue, not profit")
+    value = 1 - year["direct"].sum() / year["revenue"].sum()
+    return Margin(float(value), "gross_margin", f"1 − direct costs ÷ revenue over {len(year)} months")
+
+
+def revenue_metrics(months: pd.DataFrame, *, currency: str, subscriptions: bool, transactions: bool) -> list[dict]:
+    """Revenue, orders, order value, buyers, ARPU, ARPA and frequency of each of the last 13 months."""
+    money = {"unit": currency, "basis": "revenue"}
+    active = months["active_end"].to_numpy()
+    rows = []
+    if subscriptions:
+        arpa = share(months["mrr_end"].to_numpy(), active)
+        rows += monthly(months, "arpa", arpa, n=active, **money, method="MRR ÷ paying customers at month end")
+    if not transactions:
+        return rows + monthly(months, "arpu", arpa, n=active, **money, method="MRR, no transactions given")
+    orders = months["orders"].to_numpy()
+    rows += monthly(months, "revenue_net", months["revenue"], n=orders, **money)
+    rows += monthly(months, "revenue_unattributed", months["revenue_unattributed"], n=orders, **money)
+    rows += monthly(months, "orders", orders, n=orders, unit="count")
+    rows += monthly(months, "average_order_value", share(months["revenue"].to_numpy(), orders), n=orders, **money)
+    rows += monthly(months, "buyers", months["buyers"], n=months["buyers"], unit="count")
+    rows += monthly(months, "arpu", share(months["revenue_active"].to_numpy(), active), n=active, **money)
+    year = months[["orders_known", "active_end"]].rolling(12, min_periods=1)
+    frequency = 12 * share(year["orders_known"].sum().to_numpy(), year["active_end"].sum().to_numpy())
+    return rows + monthly(months, "purchase_frequency", frequency, n=active, unit="per_year")
+
+
+def value_a_month(sums: pd.DataFrame, *, confidence: float) -> dict[tuple[str, str], Estimate]:
+    """a of each dimension and member: revenue (or MRR) per active customer and month, linearised over customers."""
+    return {
+        (r.dimension, r.member): ratio_of_sums(r.customers, r.sum_y, r.sum_x, r.sum_yy, r.sum_xy, r.sum_xx, confidence)
+        for r in sums.itertuples()
+    }
+
+
+def estimable(lifetimes: pd.DataFrame, report_month: int) -> str:
+    """Why no lifetime can be estimated; empty where one can."""
+    first = lifetimes["first_end_month"].iloc[0]
+    if pd.notna(first) and first >= report_month:
+        return "not_estimable: the book shows no departures before its last month"
+    return ""
+
+
+def lifetimes(churn: Estimate, ends: pd.DataFrame, naive: pd.DataFrame, *, horizon: int, confidence: float) -> list[tuple]:
+    """(metric, Estimate, method) of the three lifetimes in months; the naive one is a warning, nothing more."""
+    table = kaplan_meier(ends, confidence)
+    area, done = restricted_mean(table, horizon, confidence=confidence), naive.iloc[0]
+    mean = done.months / done.ended if done.ended else np.nan
+    error = np.nan
+    if done.ended > 1:
+        error = np.sqrt(max(0.0, done.months_squared / done.ended - mean**2) / (done.ended - 1))
+    half = norm.ppf(0.5 + confidence / 2) * error
+    return [
+        ("lifetime_months_churn", product([], [churn]), "1 ÷ pooled churn"),
+        ("lifetime_months_rmst", area, f"area under Kaplan–Meier to month {area.until}"),
+        ("lifetime_months_naive", Estimate(mean, mean - half, mean + half, int(done.ended)),
+         "completed lifetimes only: biased low"),
+    ]
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """LTV over the horizon: discounted and not, with the blended survival curve behind them."""
+
+    plain: Estimate
+    discounted: Estimate
+    method: str
+    curve: np.ndarray  # Σ_p w_p S_p(t), t = 0 … H − 1
+    income: np.ndarray  # g · Σ_p w_p a_p S_p(t), undiscounted
+
+
+def monthly_rate(annual: float) -> float:
+    return (1 + annual) ** (1 / 12) - 1
+
+
+def horizon_ltv(
+    ends: pd.DataFrame,
+    models: dict[tuple[str, str], Sbg],
+    worth: dict[tuple[str, str], Estimate],
+    new_by_plan: pd.DataFrame,
+    *,
+    margin: float,
+    horizon: int,
+    annual_rate: float,
+    min_customers: int,
+    confidence: float,
+) -> Horizon:
+    """Σ_p w_p·g·a_p·Σ_t S_p(t)/(1+d)^t over plans p at the start, weighted by the new customers of six months.
+
+    A plan with fewer than `min_customers` counts with the curve and value of all customers.
+    """
+    whole = ("all", "all")
+    weights = {("plan", r.plan_id): r.new_customers for r in new_by_plan.itertuples()} or {whole: 1}
+    merged: dict[tuple[str, str], float] = {}
+    for key, count in weights.items():
+        own = key if key in worth and worth[key].n >= min_customers and key in models else whole
+        merged[own] = merged.get(own, 0) + count / sum(weights.values())
+    rate, parts = monthly_rate(annual_rate), {}
+    for key in merged:
+        table = kaplan_meier(select(ends, key), confidence)
+        parts[key] = [horizon_sum(table, models.get(key), horizon, d, confidence) for d in (0.0, rate)]
+    blended = [
+        add([(w * margin, product([worth[key], parts[key][i]])) for key, w in merged.items()]) for i in (0, 1)
+    ]
+    if not all(np.isfinite(part.value) for pair in parts.values() for part in pair):
+        return Horizon(UNKNOWN, UNKNOWN, "not_estimable: too few departures to go beyond the ages seen", *[np.zeros(0)] * 2)
+    curve = sum(w * np.array(parts[key][0].curve) for key, w in merged.items())
+    income = sum(w * margin * worth[key].value * np.array(parts[key][0].curve) for key, w in merged.items())
+    seen, beyond = min(parts[k][1].seen for k in merged), weighted_share(merged, worth, parts)
+    return Horizon(*blended, f"seen to month {seen}, {beyond:.0%} of the value extrapolated by sBG", curve, income)
+
+
+def weighted_share(merged, worth, parts: dict[tuple[str, str], list[HorizonSum]]) -> float:
+    value = {key: w * worth[key].value * parts[key][1].value for key, w in merged.items()}
+    return sum(value[key] * parts[key][1].extrapolated for key in merged) / sum(value.values())
+
+
+def add(terms: list[tuple[float, Estimate]]) -> Estimate:
+    """Σ weight × Estimate of independent estimates; distances to the bounds are squared and added on each side."""
+    value = sum(w * e.value for w, e in terms)
+    down = np.sqrt(sum((w * (e.value - e.low)) ** 2 for w, e in terms))
+    up = np.sqrt(sum((w * (e.high - e.value)) ** 2 for w, e in terms))
+    return Estimate(float(value), float(value - down), float(value + up), sum(e.n for _, e in terms))
+
+
+def select(table: pd.DataFrame, key: tuple[str, str]) -> pd.DataFrame:
+    return table[(table["dimension"] == key[0]) & (table["member"] == key[1])].drop(columns=["dimension", "member"])
+
+
+def scale(estimate: Estimate, factor: float) -> Estimate:
+    return Estimate(estimate.value * factor, estimate.low * factor, estimate.high * factor, estimate.n)
+
+
+def order_value_times_frequency(months: pd.DataFrame, worth: Estimate) -> Estimate:
+    """12-month average order value × purchase frequency ÷ 12, with the interval of revenue per active month."""
+    year = months.tail(12)
+    value = year["revenue"].sum() / year["orders"].sum() * year["orders_known"].sum() / year["active_end"].sum()
+    return scale(worth, float(value / worth.value))
+
+
+def ltv_rows(methods: list[tuple[str, Estimate, str, str]], period: str, currency: str) -> list[dict]:
+    """Metric rows of (metric, Estimate, basis, method); an Estimate that is unknown stays an empty row with its reason."""
+    return [metric(name, period, value, unit=currency, basis=basis, method=how) for name, value, basis, how in methods]
+
+
+def ltv_methods(rows: list[dict], formulas: dict[str, str]) -> pd.DataFrame:
+    """Table ltv_methods: every LTV side by side, with the formula of definitions.yaml."""
+    table = pd.DataFrame([row for row in rows if row["metric"].startswith("ltv") and "_to_" not in row["metric"]])
+    table = table.rename(columns={"metric": "name"}).assign(formula=table["metric"].map(formulas))
+    names = ["dimension", "member", "name", "value", "low", "high", "n", "basis", "formula", "method"]
+    return table[names].rename(columns={"method": "remark", "name": "method"})

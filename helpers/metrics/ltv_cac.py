@@ -1,0 +1,197 @@
+"""The LTV and CAC page: every estimate of 02_ltv_cac from its summary tables, in one pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from helpers.contracts import ReportError
+from helpers.metrics import cac, clv_models, frame, ltv, metric
+from helpers.metrics.retention import pooled_churn
+from helpers.models.intervals import Estimate, product
+
+QUERIES = (
+    "months survival lifetimes customer_value new_by_plan spend costs realised purchases purchases_holdout repeat_spend "
+    "regularity survival_holdout"
+).split()
+NO_SPEND = "needs marketing_spend"
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What 02_ltv_cac shows: metric rows, the tables of the contract, and why a model is missing."""
+
+    metrics: pd.DataFrame
+    methods: pd.DataFrame
+    models: pd.DataFrame
+    holdout: pd.DataFrame
+    by_member: pd.DataFrame
+    cac: pd.DataFrame
+    payback_curve: pd.DataFrame
+    remarks: dict[str, str]
+
+    def value(self, name: str) -> float:
+        """A company-wide metric of the report month."""
+        found = self.metrics[(self.metrics["metric"] == name) & (self.metrics["dimension"] == "all")]
+        return float(found["value"].iloc[-1]) if len(found) else np.nan
+
+
+def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency: str, given: set[str], policy, terms,
+            formulas: dict[str, str], target: float) -> Analysis:
+    """Estimate lifetimes, LTV, CAC and their ratios.
+
+    tables : the results of QUERIES by name. period, last : the report month as text and index. given : canonical tables
+    of the book. policy, terms : the params' sections. formulas : metric id -> formula. target : LTV:CAC of R-LTV-2.
+    """
+    subscriptions, transactions = "subscriptions" in given, "transactions" in given
+    months, ends, confidence = tables["months"], tables["survival"], policy.confidence
+    shared = {"unit": "months"}
+    rows = ltv.revenue_metrics(months, currency=currency, subscriptions=subscriptions, transactions=transactions)
+    churn = pooled_churn(
+        months, window=policy.churn_window_months, in_month_churn=policy.in_month_churn, confidence=confidence
+    )
+    reason = ltv.estimable(tables["lifetimes"], last)
+    how = reason or f"{policy.churn_window_months} months"
+    rows.append(metric("churn_rate_pooled", period, churn, unit="share", method=how))
+
+    margin = ltv.gross_margin(tables["costs"], policy.gross_margin)
+    worth = ltv.value_a_month(tables["customer_value"], confidence=confidence)
+    fits = {} if reason else clv_models.sbg_by_member(ends, min_events=policy.min_events)
+    lives = ltv.lifetimes(
+        churn, ltv.select(ends, ("all", "all")), tables["lifetimes"], horizon=policy.horizon_months, confidence=confidence
+    )
+    rows += [metric(n, period, ltv.UNKNOWN if reason else e, method=reason or how, **shared) for n, e, how in lives]
+
+    model, remarks = purchase_model(tables, policy, terms, transactions)
+    future = ltv.horizon_ltv(
+        ends, fits, worth, tables["new_by_plan"] if subscriptions else tables["new_by_plan"].head(0), margin=margin.value,
+        horizon=policy.horizon_months, annual_rate=policy.annual_discount_rate, min_customers=policy.min_customers,
+        confidence=confidence,
+    )
+    methods = classic_methods(months, churn, worth, margin, transactions) + [
+        ("ltv_horizon", future.plain, margin.basis, future.method),
+        ("ltv_discounted", future.discounted, margin.basis, future.method),
+    ]
+    if reason:
+        methods = [(name, ltv.UNKNOWN, basis, reason) for name, _, basis, _ in methods]
+    headline = ("ltv", *methods[-1][1:])
+    if not subscriptions:
+        headline = ("ltv", ltv.UNKNOWN, margin.basis, f"not_estimable: {remarks['bg_nbd']}")
+    if model and not subscriptions:
+        rate = ltv.monthly_rate(policy.annual_discount_rate)
+        value = clv_models.new_customer_value(
+            model, margin=margin.value, horizon=policy.horizon_months, rate=rate, confidence=confidence
+        )
+        headline = ("ltv", value, margin.basis, "BG/NBD × Gamma-Gamma, of a new customer")
+
+    costs_by_month = cac.cac_by_month(tables["spend"], months, lag=policy.cac_lag_months)
+    cost = cac.cac_of(costs_by_month, policy.cac_basis, last - 5, last)
+    rest = net(future, months, tables["costs"], cost.value, policy, last)
+    methods.append(("ltv_net", rest, "net", net_remark(cost, reason)))
+    methods.append(headline)
+    rows += [metric(name, period, value, unit=currency, basis=basis, method=how) for name, value, basis, how in methods]
+    rows += cost_rows(tables, months, costs_by_month, cost, headline[1], margin, future, period, currency, policy, last,
+                      subscriptions, target)
+
+    members = [by_dimension(name, tables, fits, worth, last, policy, margin.value) for name in ("plan", "channel")]
+    parameters = [clv_models.sbg_parameters({k: v for k, v in fits.items() if k[0] != "channel"}, confidence)]
+    if model:
+        parameters.insert(0, clv_models.parameters(model, confidence, currency))
+    curve = pd.DataFrame({"month": np.arange(1, len(future.income) + 1), "margin": np.cumsum(future.income)})
+    return Analysis(
+        frame(rows), ltv.ltv_methods(rows, formulas), pd.concat(parameters, ignore_index=True),
+        holdouts(tables, model, fits, terms, confidence, subscriptions, remarks), pd.concat(members, ignore_index=True),
+        costs_by_month, curve.assign(cac=cost.value), remarks | {"lifetime": reason, "margin": margin.method},
+    )
+
+
+def by_plan(tables: dict[str, pd.DataFrame], *, last: int, policy, margin: float) -> pd.DataFrame:
+    """LTV by plan at the start, as ltv_cac_by shows it, for other pages; empty where nothing can be estimated."""
+    ends = tables["survival"]
+    fits = {} if ltv.estimable(tables["lifetimes"], last) else clv_models.sbg_by_member(ends, min_events=policy.min_events)
+    worth = ltv.value_a_month(tables["customer_value"], confidence=policy.confidence)
+    return by_dimension("plan", tables, fits, worth, last, policy, margin)
+
+
+def by_dimension(dimension: str, tables, fits, worth, last: int, policy, margin: float) -> pd.DataFrame:
+    return cac.by_member(
+        dimension, tables["survival"], fits, worth, tables["spend"], margin=margin, horizon=policy.horizon_months,
+        annual_rate=policy.annual_discount_rate, last=last, lag=policy.cac_lag_months, confidence=policy.confidence,
+        least=policy.min_customers,
+    )
+
+
+def classic_methods(months, churn, worth, margin, transactions: bool) -> list[tuple]:
+    """The LTVs that multiply averages: ARPU × lifetime, order value × frequency × lifetime, and the first with margin."""
+    whole = worth.get(("all", "all"), ltv.UNKNOWN)
+    plain = product([whole], [churn])
+    rows = [("ltv_arpu_lifetime", plain, "revenue", "constant churn")]
+    if transactions and months.tail(12)["orders"].sum():
+        orders = product([ltv.order_value_times_frequency(months, whole)], [churn])
+        rows.append(("ltv_aov_frequency_lifetime", orders, "revenue", "constant churn"))
+    return rows + [("ltv_margin", ltv.scale(plain, margin.value), margin.basis, margin.method)]
+
+
+def purchase_model(tables, policy, terms, transactions: bool):
+    """BG/NBD with Gamma-Gamma of the book, or the reason why there is none."""
+    reason = "needs transactions" if not transactions else clv_models.refusal(
+        tables["purchases"], tables["repeat_spend"], tables["regularity"], policy.min_customers
+    )
+    if reason:
+        return None, {"bg_nbd": reason}
+    return clv_models.fit_purchases(
+        tables["purchases"], tables["repeat_spend"], draws=terms.bootstrap, seed=terms.seed
+    ), {"bg_nbd": ""}
+
+
+def net(future, months, costs, cac_value: float, policy, last: int) -> Estimate:
+    """ltv_discounted less the cost of retaining at ρ a month of life, less CAC."""
+    start = months.loc[months["month"] == last, "active_start"].sum()
+    spent = costs.loc[costs["month"] == last, "retention"].sum()
+    rho = spent / start if start else 0.0
+    factors = (1 + ltv.monthly_rate(policy.annual_discount_rate)) ** -np.arange(len(future.curve))
+    less = rho * float(future.curve @ factors) + cac_value
+    e = future.discounted
+    return Estimate(e.value - less, e.low - less, e.high - less, e.n)
+
+
+def net_remark(cost: Estimate, reason: str) -> str:
+    return reason or (NO_SPEND if np.isnan(cost.value) else "less retention and loyalty costs per month of life, less CAC")
+
+
+def cost_rows(tables, months, table, cost, worth, margin, future, period, currency, policy, last, subscriptions, target):
+    """Metric rows of CAC, LTV:CAC (expected, realised), payback, the most a customer may cost, and the cost ratio."""
+    rows, spend = [], tables["spend"]
+    for basis in ("blended", "paid", "loaded") if len(table) else ():
+        people = table["acquired_paid" if basis == "paid" else "acquired"]
+        shown = pd.DataFrame({"period": table["period"], "value": table[f"cac_{basis}"], "n": people}).tail(13).dropna()
+        rows += [metric(f"cac_{basis}", r.period, r.value, unit=currency, n=r.n) for r in shown.itertuples()]
+    months_back, how = cac.payback(future.income, future.discounted, cost.value)
+    done, early = tables["realised"].iloc[0], cac.cac_of(table, policy.cac_basis, last - 17, last - 12)
+    realised = margin.value * float(done["revenue"]) / (early.value * early.n) if early.n else np.nan
+    ratio = cac.cost_ratio(months, tables["costs"], spend, subscriptions=subscriptions, last=last)
+    remark = f"{policy.cac_basis} CAC of six months" if np.isfinite(cost.value) else NO_SPEND
+    basis = margin.basis
+    return rows + [
+        metric("ltv_to_cac", period, product([worth], [cost]), unit="ratio", basis=basis, method=remark),
+        metric("ltv_to_cac_realised", period, realised, n=early.n, unit="ratio", basis=basis, method="first 12 months"),
+        metric("payback_months", period, months_back, unit="months", basis=basis, method=how),
+        metric("max_cac", period, ltv.scale(worth, 1 / target), unit=currency, basis=basis, method=f"LTV ÷ {target:g}"),
+        metric("acquisition_to_retention_cost_ratio", period, ratio, unit="ratio", method="averages of six months"),
+    ]
+
+
+def holdouts(tables, model, fits, terms, confidence: float, subscriptions: bool, remarks: dict[str, str]) -> pd.DataFrame:
+    """Table clv_holdout: what the models said of the held-out months, against what came and against the naive rate."""
+    known = {"draws": terms.bootstrap, "seed": terms.seed, "confidence": confidence}
+    parts = [pd.DataFrame(columns=clv_models.HOLDOUT)]
+    try:
+        if model:
+            parts.append(clv_models.purchase_holdout(tables["purchases_holdout"], **known))
+        if subscriptions and ("all", "all") in fits:
+            parts.append(clv_models.departure_holdout(tables["survival_holdout"], **known))
+    except (ReportError, ValueError) as error:
+        remarks["holdout"] = str(error)
+    return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)

@@ -1,0 +1,25 @@
+"""The month on one screen: which figures it shows."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+CARDS = ["mrr", "revenue_net", "active_customers", "logo_churn_rate", "nrr_12m", "ltv", "ltv_to_cac", "payback_months", "arpu"]
+
+
+def cards(metrics: pd.DataFrame, period: str, most: int = 6) -> list[str]:
+    """Ids of the first `most` headline metrics that this month has a value for."""
+    known = metrics[(metrics["dimension"] == "all") & (metrics["period"] == period)].dropna(subset=["value"])["metric"]
+    return [name for name in CARDS if name in set(known)][:most]
+
+
+def trend(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Rows of MRR by month, or of net revenue where there are no subscriptions."""
+    whole = metrics[metrics["dimension"] == "all"]
+    return whole[whole["metric"] == ("mrr" if (whole["metric"] == "mrr").any() else "revenue_net")].sort_values("period")
+
+
+def check_counts(checks: pd.DataFrame) -> pd.DataFrame:
+    """One row a kind of check: how many were made, how many passed."""
+    counted = checks.assign(passed=checks["passed"].astype(int)).groupby("check", sort=True)["passed"]
+    return counted.agg(made="size", passed="sum").reset_index()
