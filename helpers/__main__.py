@@ -1,0 +1,150 @@
+"""The commands: parse, call, show errors. Exits with 0 done, 1 fixable, 2 usage, 3 a notebook failed, 130 interrupted."""
+
+# What a command needs is imported inside it, so that --help and a misspelt option answer at once.
+import sys
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from threading import Lock
+from typing import Annotated
+
+import typer
+
+from helpers.contracts import ReportError
+
+app = typer.Typer(
+    name="ltv-report", add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
+    help="Monthly customer-value reports: parameterized notebooks, one YAML file, self-contained HTML.",
+)
+File = Annotated[Path, typer.Argument(metavar="PARAMS", help="params file, such as params/demo.yaml")]
+Month = Annotated[str | None, typer.Option(metavar="YYYY-MM", help="report this month instead of the file's")]
+
+
+class Display:
+    """Where each notebook stands: a live table on a terminal, elsewhere one plain line an event."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self.rows: dict[str, tuple[str, str, float]] = {}
+        self.lock = Lock()
+        console = Console()
+        self.live = Live(get_renderable=self.table, console=console) if console.is_terminal else nullcontext()
+        self.plain = not console.is_terminal
+
+    def __call__(self, name: str, status: str, note: str) -> None:
+        with self.lock:
+            before, _, since = self.rows.get(name, ("", "", 0.0))
+            self.rows[name] = (status, note, since if status == before else time.monotonic())
+            if self.plain and status != before:
+                print(" ".join(filter(None, (name, status, note))), flush=True)
+
+    def table(self):
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table.grid(padding=(0, 2))
+        for name, (status, note, since) in list(self.rows.items()):
+            if status == "running":
+                note = f"{note}, {time.monotonic() - since:.0f} s".lstrip(", ")
+            style = {"running": "bold", "done": "green", "failed": "bold red"}.get(status, "dim")
+            table.add_row(Text(name), Text(status, style), Text(note, "dim"))
+        return table
+
+
+@app.command()
+def run(
+    params: File,
+    month: Month = None,
+    only: Annotated[list[str] | None, typer.Option(metavar="NAME ...", help="notebooks to run, such as rfm, with "
+        "what they need; publishes nothing")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE ...", help="override settings, such "
+        "as policy.horizon_months=24")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="notebooks side by side")] = 2,
+    force: Annotated[bool, typer.Option("--force", help="run everything again (today every run does)")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would run, and run nothing")] = False,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="instead of outputs")] = None,
+) -> None:
+    """Run the notebooks and publish the report; the last line printed is the path of its index.html."""
+    from helpers.runner import NotebookError, run_report
+
+    display = Display()
+    try:
+        with display.live:
+            page = run_report(params, month, only or (), set_ or (), jobs, force, dry_run, out, progress=display)
+    except NotebookError as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(3) from None
+    for path in [] if dry_run else sorted(page.parent.glob("*.html")) if only else [page]:
+        print(path)
+
+
+@app.command()
+def check(params: File, month: Month = None) -> None:
+    """Check params, sources, contracts and readiness; no notebook is run."""
+    from helpers import marts
+    from helpers.params import load_params
+
+    titles = ("Rows of each table, by stage", "Rows rejected, by rule", "What each table unlocks")
+    for title, table in zip(titles, marts.check(load_params(params, month)), strict=True):
+        print(title, table.to_string(index=False) if len(table) else "none", sep="\n", end="\n\n")
+
+
+@app.command()
+def init(files: Annotated[list[Path], typer.Argument(metavar="FILE ...", help="exports of your systems")]) -> None:
+    """Recognise formats and columns, write params/<name>.yaml with every guess commented, then check it."""
+    from helpers.sources import init_params
+
+    path = init_params(files)
+    print(path)
+    check(path)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(metavar="DIR")],
+    customers: Annotated[int, typer.Option(min=50)] = 3000,
+    months: Annotated[int, typer.Option(min=14, help="of history")] = 36,
+    seed: Annotated[int, typer.Option(min=0, help="another seed is another company")] = 1,
+) -> None:
+    """Write the demo company as input files."""
+    from helpers.demo import write_demo
+
+    for path in write_demo(folder, customers, months, seed):
+        print(path)
+
+
+@app.command(name="params")
+def settings(schema: Annotated[bool, typer.Option("--schema", help="print every setting")] = False) -> None:
+    """Every setting with type, default, bounds and meaning."""
+    from helpers.params import describe
+
+    if not schema:
+        raise typer.BadParameter("needs --schema")
+    for row in describe():
+        print("  ".join(filter(None, (row["path"], row["type"], f"default {row['default']}", row["bounds"]))))
+        print(f"    {row['meaning']}")
+
+
+def main() -> None:
+    """The console script `ltv-report`."""
+    try:
+        app(spread(sys.argv[1:]))
+    except ReportError as error:
+        sys.exit(str(error))
+
+
+def spread(words: list[str]) -> list[str]:
+    """`run PARAMS --only a b` as `--only a --only b`, which the parser knows; without PARAMS first, as it is."""
+    if words[:1] != ["run"] or words[1:2] == [] or words[1].startswith("-"):
+        return words
+    spread, option = words[:2], ""
+    for before, word in zip(words[1:], words[2:], strict=False):
+        option = word if word in ("--only", "--set") else "" if word.startswith("-") else option
+        spread += [option, word] if option and before != option and word != option else [word]
+    return spread
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,300 @@
+"""From notebooks to a published report: papermill runs them, nbconvert renders them, a manifest says what was made."""
+
+import csv
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from itertools import repeat
+from pathlib import Path
+
+# nbformat reaches this optional module through jsonschema: 1.7 s of grammars at import, only to check URIs.
+sys.modules.setdefault("rfc3987_syntax", None)
+
+import nbformat  # noqa: E402
+from nbconvert import HTMLExporter  # noqa: E402
+from papermill import clientwrap, engines, execute  # noqa: E402
+
+from helpers.contracts import ROOT, ReportError  # noqa: E402
+from helpers.params import Params, load_params, nearest, to_yaml  # noqa: E402
+
+PARAMETERS = "month, params_file, run_dir"
+PACKAGES = ("ltv-report", "duckdb", "matplotlib", "nbconvert", "numpy", "pandas", "papermill", "scipy", "seaborn")
+
+
+class NotebookError(Exception):
+    """A notebook failed for a reason that is not the user's to fix; nothing was published."""
+
+
+@dataclass
+class Notebook:
+    """A notebook of a run. `page`: its file name; `at`: the cell last begun; `ename`, `error`: how it failed."""
+
+    path: Path
+    name: str
+    page: str
+    title: str
+    status: str = "waiting"
+    seconds: float = 0.0
+    at: int = 0
+    executed: nbformat.NotebookNode | None = None
+    ename: str = ""
+    error: str = ""
+
+
+class Run:
+    """A run's folders, log and kernels' clients."""
+
+    def __init__(self, params: Params, out: Path, progress: Callable[[str, str, str], object]) -> None:
+        name, month = params.report.name, params.report.month
+        self.params, self.out, self.progress, self.started = params, out, progress, datetime.now(UTC)
+        self.published, self.failed = out / name / month, out / name / ".failed" / month
+        self.work, self.settings = out / ".work" / name / month, out / ".work" / name / f"{month}.yaml"
+        self.clients, self.closed = [], False
+
+    def log(self, notebook: Notebook, text: str) -> None:
+        with (self.work / "run.log").open("a", encoding="utf-8") as file:
+            for line in text.splitlines():
+                file.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {notebook.name}: {line}\n")
+
+    def tell(self, notebook: Notebook, status: str, note: str = "") -> None:
+        notebook.status = status
+        self.log(notebook, f"{status} {note} {notebook.error}")
+        self.progress(notebook.name, status, note)
+
+    def close(self) -> None:
+        """End the kernels still at work: they sit in sessions of their own, where Ctrl-C does not reach them."""
+        self.closed = True
+        for client in self.clients:
+            if process := getattr(getattr(client.km, "provisioner", None), "process", None):
+                process.kill()
+
+
+def run_report(
+    params_file: str | Path, month: str | None = None, only: Sequence[str] = (), overrides: Sequence[str] = (),
+    jobs: int = 2, force: bool = False, dry_run: bool = False, out: str | Path | None = None,
+    progress: Callable[[str, str, str], object] = lambda name, status, note: None, notebooks: Path = ROOT / "notebooks",
+) -> Path:
+    """Run the notebooks of one report and month, and publish their pages whole or not at all.
+
+    month, overrides : as for `load_params`. only : notebooks to run, with what they need; publishes nothing.
+    jobs : notebooks side by side. force : every run runs everything, so far. out : a folder; None: ROOT/outputs.
+    progress : called from several threads with a notebook's name, its status and a note.
+    Returns the last page: index.html. Raises ReportError for what the user can fix, NotebookError for other failures.
+    """
+    run = Run(load_params(params_file, month, overrides), (ROOT / (out or "outputs")).resolve(), progress)
+    stages = plan(notebooks, only)
+    chosen = [notebook for stage in stages for notebook in stage]
+    for notebook in chosen:
+        progress(notebook.name, "would run" if dry_run else "waiting", "")
+    page = (run.work if only else run.published) / chosen[-1].page
+    if dry_run:
+        return page
+    recover(run.published.parent)
+    shutil.rmtree(run.work, ignore_errors=True)
+    (run.work / "notebooks").mkdir(parents=True)
+    for file in (run.settings, run.work / "params.yaml"):
+        file.write_text(to_yaml(run.params, run.published), encoding="utf-8")
+    execute_all(run, stages, jobs)
+    render(run, chosen)
+    write_manifest(run, chosen)
+    if failed := [notebook for notebook in chosen if notebook.error]:
+        give_up(run, failed, kept=run.work if only else run.failed)
+    if not only:
+        publish(run)
+    return page
+
+
+def plan(folder: Path, only: Sequence[str]) -> list[list[Notebook]]:
+    """Stages of notebooks that may run side by side: 01_…, the others, …_summary. Refuses unusable notebooks."""
+    paths = sorted(folder.glob("[0-9][0-9]_*.ipynb"), key=lambda path: (path.stem.endswith("_summary"), path.stem))
+    problems = [f"{path.name}: {problem}" for path in paths if (problem := unusable(path))]
+    if not paths or problems:
+        raise ReportError(str(folder), problems or ["no notebook is named like 01_data_prep.ipynb"])
+    stems = {name: path.stem for path in paths for name in (path.stem[3:], path.stem)}
+    if unknown := [f"'{name}' is not a notebook{nearest(name, stems)}" for name in only if name not in stems]:
+        raise ReportError("--only", unknown)
+    wanted = {stems[name] for name in only or stems}
+    stages: list[list[Notebook]] = [[], [], []]
+    for path in paths:
+        stage = 2 if path.stem.endswith("_summary") else 0 if path.stem.startswith("01_") else 1
+        if stage == 0 or path.stem in wanted or any(stem.endswith("_summary") for stem in wanted):
+            page = "index.html" if path == paths[-1] else f"{path.stem}.html"
+            stages[stage].append(Notebook(path, path.stem, page, title=path.stem[3:].replace("_", " ")))
+    return [stage for stage in stages if stage]
+
+
+def unusable(path: Path) -> str:
+    """Why papermill could not pass the parameters to this notebook; it would only warn, and run on the defaults."""
+    cells = nbformat.read(path, as_version=4).cells
+    tagged = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+    found = " and ".join(", ".join(sorted(re.findall(r"^(\w+) *[:=]", text, re.M))) or "nothing" for text in tagged)
+    rule = f"needs exactly one cell tagged 'parameters', which sets {PARAMETERS}"
+    return "" if found == PARAMETERS else f"{rule} (found {found or 'none'})"
+
+
+class Engine(engines.NBClientEngine):
+    """papermill's engine, with the kernel's noise kept off the terminal and its client known to the run."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man, kernel_name, *, run, notebook, noise, **_) -> None:
+        def on_cell_start(cell: nbformat.NotebookNode, cell_index: int) -> None:
+            if run.closed:
+                raise InterruptedError("the run was stopped")
+            notebook.at = cell_index
+            run.progress(notebook.name, "running", f"cell {cell_index + 1} of {len(nb_man.nb.cells)}")
+
+        how = {"on_cell_start": on_cell_start, "coalesce_streams": True}  # text arrives in pieces cut by chance
+        run.clients.append(client := clientwrap.PapermillNotebookClient(nb_man, kernel_name=kernel_name, **how))
+        client.execute(cwd=str(notebook.path.parent), stdout=noise, stderr=noise)
+
+
+def execute_all(run: Run, stages: list[list[Notebook]], jobs: int) -> None:
+    """Run the stages in turn; a failure skips the later stages, not its neighbours."""
+    engines.papermill_engines.register("report", Engine)
+    with ThreadPoolExecutor(jobs) as pool, closing(run):
+        for stage in stages:
+            failed = [notebook.name for earlier in stages for notebook in earlier if notebook.error]
+            for notebook in stage if failed else []:
+                run.tell(notebook, "skipped", f"needs {', '.join(failed)}")
+            list(pool.map(run_notebook, repeat(run), [] if failed else stage))
+
+
+def run_notebook(run: Run, notebook: Notebook) -> None:
+    """Execute a notebook, judge it, and write its canonical form."""
+    run.tell(notebook, "running")
+    begun, crash, target = datetime.now(UTC), None, run.work / "notebooks" / notebook.path.name
+    given = {"params_file": str(run.settings), "month": run.params.report.month, "run_dir": str(run.work)}
+    how = {"engine_name": "report", "kernel_name": "python3", "language": "python", "progress_bar": False}
+    with tempfile.TemporaryFile() as noise:
+        try:
+            execute.execute_notebook(notebook.path, target, given, **how, run=run, notebook=notebook, noise=noise)
+        except Exception as error:  # whatever ended it, the cells say where
+            crash = error
+        noise.seek(0)
+        run.log(notebook, noise.read().decode(errors="replace"))
+    notebook.executed = execute.remove_error_markers(nbformat.read(target if target.exists() else notebook.path, 4))
+    judge(notebook, crash)
+    notebook.executed = canonical(run, notebook)
+    nbformat.write(notebook.executed, target)
+    notebook.seconds = round((datetime.now(UTC) - begun).total_seconds(), 2)
+    run.tell(notebook, "failed" if notebook.error else "done", f"{notebook.seconds:.1f} s")
+
+
+def judge(notebook: Notebook, crash: Exception | None) -> None:
+    """Find the title and the error; papermill's own statuses call cells of killed and left kernels completed."""
+    heading, number = "", 0  # the number its author sees: the injected cell does not count
+    told = (type(crash).__name__, str(crash)) if crash else ("NotRun", "the cell never ran")
+    for index, cell in enumerate(notebook.executed.cells):
+        number += "injected-parameters" not in cell.metadata.get("tags", [])
+        for level, text in re.findall(r"^(#+) +(.+)$", cell.source, re.M) if cell.cell_type == "markdown" else []:
+            notebook.title, heading = text if level == "#" and not heading else notebook.title, text
+        errors = [(output.ename, output.evalue) for output in cell.get("outputs", []) if output.output_type == "error"]
+        never_ran = cell.cell_type == "code" and cell.source.strip() and cell.execution_count is None
+        if errors or never_ran or (crash and index == notebook.at):
+            notebook.ename, evalue = (errors or [told])[0]
+            where = f"cell {number} under '{heading}'" if heading else f"cell {number}"
+            notebook.error = evalue if notebook.ename == "ReportError" else f"{where}: {notebook.ename}: {evalue}"
+            return
+
+
+def canonical(run: Run, notebook: Notebook) -> nbformat.NotebookNode:
+    """The executed notebook without times, chance and this machine's paths: two runs are then equal."""
+    folder = run.published.relative_to(ROOT if run.out.is_relative_to(ROOT) else run.out).as_posix()
+    notebook.executed.metadata.pop("papermill", None)
+    for number, cell in enumerate(notebook.executed.cells, 1):
+        cell.id = f"cell-{number}"
+        cell.metadata = {k: v for k, v in cell.metadata.items() if v and k not in ("papermill", "execution")}
+        if cell.cell_type == "code":  # warnings name files and processes of this machine: they go to the run log
+            run.log(notebook, "".join(output.text for output in cell.outputs if output.get("name") == "stderr"))
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+        for data in [output.data for output in cell.get("outputs", []) if "data" in output]:
+            if any(kind.startswith(("text/", "image/")) for kind in data if kind != "text/plain"):
+                data["text/plain"] = ""
+    text = re.sub(r" at 0x[0-9a-fA-F]+", "", nbformat.writes(notebook.executed))
+    return nbformat.reads(text.replace(str(run.settings), f"{folder}/params.yaml").replace(str(run.work), folder), 4)
+
+
+def render(run: Run, notebooks: list[Notebook]) -> None:
+    """Write a page for each notebook that ran; one that cannot be rendered has failed."""
+    here, ran = str(Path(__file__).parent), [notebook for notebook in notebooks if notebook.executed]
+    exporter = HTMLExporter(template_name="template", extra_template_basedirs=[here], exclude_anchor_links=True)
+    report = run.params.report.model_dump() | {
+        "month_label": datetime.strptime(run.params.report.month, "%Y-%m").strftime("%B %Y"),
+        "as_of": run.params.as_of.isoformat(),
+        "pages": [{"name": notebook.name, "href": notebook.page, "title": notebook.title} for notebook in ran],
+        "footer": {"Settings": "params.yaml", "Inputs, versions and checksums": "manifest.json"},
+    }
+    for notebook in ran:
+        context = report | {"page": notebook.name, "page_title": notebook.title}
+        try:
+            html, _ = exporter.from_notebook_node(notebook.executed, {"report": context})
+            (run.work / notebook.page).write_text(html, encoding="utf-8")
+        except Exception as error:  # nbconvert, jinja2 and the template raise many kinds; an earlier failure counts
+            notebook.ename = notebook.ename or type(error).__name__
+            notebook.error = notebook.error or f"its page: {type(error).__name__}: {error}"
+            run.tell(notebook, "failed", "without a page")
+
+
+def write_manifest(run: Run, notebooks: list[Notebook]) -> None:
+    """What went in, what it ran on, how each notebook ended, and the SHA-256 of every file made."""
+    git = ["git", "-C", str(ROOT), "rev-parse", "--verify", "--quiet", "HEAD"]  # silent before the first commit
+    commit = subprocess.run(git, capture_output=True, text=True).stdout.strip() if shutil.which("git") else None
+    listed, outputs = run.work / "tables" / "inputs.csv", {}
+    inputs = csv.DictReader(listed.read_text(encoding="utf-8").splitlines()) if listed.exists() else []
+    for path in sorted(path for path in run.work.rglob("*") if path.is_file() and path.name != "run.log"):
+        with path.open("rb") as file:
+            outputs[path.relative_to(run.work).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    manifest = {
+        "report": run.params.report.model_dump(),
+        "started": run.started.isoformat(timespec="seconds"),
+        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+        "git_commit": commit or None,
+        "versions": {"python": sys.version.split()[0]} | {package: version(package) for package in PACKAGES},
+        "inputs": [row | {"rows": int(row["rows"])} for row in inputs],
+        "notebooks": [{"name": n.name, "status": n.status, "seconds": n.seconds} for n in notebooks],
+        "outputs": outputs,
+    }
+    (run.work / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def give_up(run: Run, failed: list[Notebook], kept: Path) -> None:
+    """Keep the failed run in `kept` and raise what happened."""
+    if kept != run.work:
+        shutil.rmtree(kept, ignore_errors=True)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        run.work.rename(kept)
+    ending = f"Nothing was published; the run is kept in {kept}."
+    if all(notebook.ename == "ReportError" for notebook in failed):
+        raise ReportError("\n\n".join(dict.fromkeys(notebook.error for notebook in failed)), remedy=ending)
+    told = [f"{notebook.name} failed in {notebook.error}\n  page: {kept / notebook.page}" for notebook in failed]
+    raise NotebookError("\n".join([*told, ending]))
+
+
+def publish(run: Run) -> None:
+    """Move the published month aside and the new one in; `recover` brings the old one back if that is cut short."""
+    run.published.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if run.published.exists():
+            run.published.rename(run.published.with_name(f".{run.published.name}.previous"))
+        run.work.rename(run.published)
+    finally:
+        recover(run.published.parent)
+    shutil.rmtree(run.failed, ignore_errors=True)  # mended
+    run.settings.unlink()
+
+
+def recover(report: Path) -> None:
+    """Bring back each month that a crash left aside, and clear those whose successor is in place."""
+    for previous in report.glob(".????-??.previous"):
+        month = report / previous.name[1:8]
+        shutil.rmtree(previous) if month.exists() else previous.rename(month)
