@@ -1,0 +1,165 @@
+"""What a page shows besides charts: formatted numbers, tables, KPI cards, verdicts and small notes.
+
+Each function returns one HTML object for a notebook cell to show, rendered from a partial in `template/parts/` with
+autoescape on. Values keep their digits in data: rounding happens here, in text alone. Unknown is "–", never 0.
+"""
+
+import base64
+import re
+from functools import cache
+from math import inf
+from pathlib import Path
+
+import pandas as pd
+from IPython.display import HTML
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+DIGITS = {"months": 1, "share": 1, "ratio": 2, "per_year": 2}
+SUFFIXES = {"count": "", "months": " months", "share": "%", "ratio": "×", "per_year": " a year"}
+ACRONYMS = {"ltv", "cac", "clv", "mrr", "arr", "nrr", "grr", "arpu", "arpa", "rfm", "kpi", "sql", "id"}
+SEVERITIES = {"good": ("✓", "Good"), "watch": ("!", "Watch"), "act": ("✗", "Act"), "unclear": ("?", "Unclear")}
+
+
+def number(value, unit: str, currency: str = "USD", *, digits: int | None = None, bare: bool = False) -> str:
+    """`value` as text: "1,234.50 USD", "5.1%", "12.0 months", "3.10×", "2025-06-30"; unknown is "–".
+
+    unit : count, share (a fraction), ratio, months, per_year, date, text, money (in `currency`) or an ISO code.
+    digits : after the point; by default what suits the unit, for money none from 10,000 on.
+    bare : without the unit, for a table whose header names it. Raises ValueError for any other unit.
+    """
+    suffix = SUFFIXES.get(unit, f" {currency if unit == 'money' else unit}")
+    if unit not in (*SUFFIXES, "date", "text", "money") and not re.fullmatch("[A-Z]{3}", unit):
+        raise ValueError(f"unknown unit {unit!r}; use {', '.join(SUFFIXES)}, date, text, money or an ISO code")
+    if _unknown(value):
+        return "–"
+    if unit == "text" and pd.api.types.is_bool(value):
+        return "yes" if value else "no"
+    if unit in ("date", "text"):
+        return str(value)[:10] if unit == "date" else str(value)
+    digits = _digits([value], unit) if digits is None else digits
+    text = f"{value * 100 if unit == 'share' else value:,.{digits}f}"
+    return text.replace("-", "−" if text.strip("-0.") else "") + ("" if bare else suffix)
+
+
+def show_table(frame: pd.DataFrame, caption: str, units: dict[str, str] | None = None, *, total=None,
+               limit: int | None = None, note: str = "", currency: str = "USD", folded: bool = False) -> HTML:
+    """A captioned table in a region that scrolls; its index, unless a plain range, comes first and names the rows.
+
+    caption : names the region, too, so it differs from all others on the page. units : column -> unit, see `number`;
+    by default numbers are counts and the rest is text. total : column -> value of a last row (dict or Series).
+    limit : rows shown at most, said in the note. folded : closed until clicked.
+    """
+    if frame.empty:
+        return _html("empty", text=f"{caption}: no rows.")
+    if not isinstance(frame.index, pd.RangeIndex):
+        frame = frame.reset_index(names=[name or "" for name in frame.index.names])
+    total = {} if total is None else dict(total)
+    columns = []
+    for name in frame.columns:
+        unit = (units or {}).get(name) or ("count" if pd.api.types.is_any_real_numeric_dtype(frame[name]) else "text")
+        numeric = unit not in ("text", "date")
+        digits = _digits([*frame[name], total.get(name)], unit) if numeric else None
+        columns.append({"name": name, "unit": unit, "numeric": numeric, "digits": digits,
+                        "heading": _heading(str(name), unit, currency)})
+    shown = frame.head(len(frame) if limit is None else limit)
+    cut = f"The first {len(shown):,} of {len(frame):,} rows. " if len(shown) < len(frame) else ""
+    rows = [*shown.itertuples(index=False, name=None)]
+    return _html("table", caption=caption, columns=columns, rows=rows, total=total, currency=currency, note=cut + note,
+                 folded=folded)
+
+
+def kpi_cards(cards: list[dict]) -> HTML:
+    """Cards, each a dict: `label`, `value`, `unit`; optional `currency`, `low` and `high`, `n`, `target`, `badge`,
+    `previous` (last month's value), `last_year`, `good` ("up" or "down": the better direction), `definition` (metric
+    id) and `trend` (values by month, the oldest first). A comparison that is given but unknown is shown as such.
+    """
+    cards = [{"currency": "USD", "good": None} | card | {"trend": [*card.get("trend", ())]} for card in cards]
+    return _html("cards", cards=[card | {"changes": _changes(card)} for card in cards])
+
+
+def verdict_list(verdicts: pd.DataFrame) -> HTML:
+    """One item a row, in the order given: `severity` {good, watch, act, unclear}, `statement`, `rule`, `value`,
+    `threshold`, `n`, `provisional`; and `unit` of value and threshold where known.
+    """
+    return _html("verdicts", verdicts=verdicts.to_dict("records"), severities=SEVERITIES)
+
+
+def query_box(name: str, sql: str, frame: pd.DataFrame, rows: int = 10) -> HTML:
+    """The text of a query and its first rows, folded."""
+    first = Markup(show_table(frame, f"Rows of {name}", limit=rows).data)
+    return _html("query", name=name, sql=sql.strip(), table=first)
+
+
+def facts(values: dict) -> HTML:
+    """A list of names and what they stand for; unknown values are "–"."""
+    return _html("facts", facts=values)
+
+
+def headline(text: str) -> HTML:
+    return _html("headline", text=text)
+
+
+def badge(text: str) -> HTML:
+    return _html("badge", text=text)
+
+
+def skip_box(section: str, needs: str, unlocks: str) -> HTML:
+    """Stands where a section would: what it needs, and what that would unlock."""
+    return _html("skip", section=section, needs=needs, unlocks=unlocks)
+
+
+def _changes(card: dict) -> list[dict]:
+    """How a card's value moved: shares in points, all else in percent of what it was."""
+    changes = []
+    for name, since in (("previous", "last month"), ("last_year", "a year ago")):
+        if name not in card:
+            continue
+        now, before, unit = card["value"], card[name], card["unit"]
+        if _unknown(now) or _unknown(before):
+            changes.append({"arrow": "", "judged": "", "text": f"no comparison with {since}"})
+            continue
+        size = number(abs((now - before) / before), "share") if before else number(abs(now), unit, card["currency"])
+        if unit == "share":
+            size = f"{abs(now - before) * 100:.1f} points"
+        moved = bool(re.search("[1-9]", size))
+        word, arrow = ("unchanged", "■") if not moved else ("up", "▲") if now > before else ("down", "▼")
+        judged = "" if not moved or not card["good"] else "better" if word == card["good"] else "worse"
+        text = f"{word} {size} vs {since}" if moved else f"{word} vs {since}"
+        changes.append({"arrow": arrow, "judged": judged, "text": f"{text}, {judged}" if judged else text})
+    return changes
+
+
+def _heading(column: str, unit: str, currency: str) -> str:
+    """`ltv_to_cac` in "ratio" becomes "LTV to CAC (×)"; a name that is no identifier stays as it is."""
+    if re.fullmatch("[a-z0-9_]+", column):
+        words = " ".join(word.upper() if word in ACRONYMS else word for word in column.split("_"))
+        column = words[:1].upper() + words[1:]
+    suffix = "" if unit in ("date", "text") else SUFFIXES.get(unit, currency if unit == "money" else unit).strip()
+    return f"{column} ({suffix})" if suffix and suffix not in column else column
+
+
+def _digits(values, unit: str) -> int:
+    """Digits after the point, one choice for all values, so that the figures of a column line up."""
+    known = [abs(value) for value in values if not _unknown(value)]
+    if unit == "count":
+        return 0 if all(value == int(value) for value in known) else 2
+    return DIGITS.get(unit, 0 if max(known, default=0) >= 10_000 else 2)
+
+
+def _unknown(value) -> bool:
+    return pd.api.types.is_scalar(value) and bool(value is None or pd.isna(value) or value in (inf, -inf))
+
+
+@cache
+def _parts() -> Environment:
+    parts = Environment(loader=FileSystemLoader(Path(__file__).parent / "template" / "parts"), autoescape=True,
+                        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    parts.globals["number"] = number
+    parts.filters["base64"] = lambda text: base64.b64encode(str(text).encode()).decode()
+    parts.tests["unknown"] = _unknown
+    return parts
+
+
+def _html(part: str, **values) -> HTML:
+    return HTML(_parts().get_template(f"{part}.html.j2").render(values))
