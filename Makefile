@@ -6,7 +6,7 @@ digest = $(shell { cat $(1) pyproject.toml; $(PYTHON) -VV; } | cksum | cut -d' '
 RUN_STAMP := $(VENV)/.run-$(call digest,requirements.lock)
 TEST_STAMP := $(VENV)/.test-$(call digest,requirements-test.lock)
 
-.PHONY: report test test-full bench lock clean
+.PHONY: report test test-full examples bench lock clean
 report: $(RUN_STAMP)
 	$(VENV)/bin/ltv-report run params/demo.yaml
 
@@ -15,6 +15,10 @@ test: $(TEST_STAMP)
 
 test-full: $(TEST_STAMP)
 	$(VENV)/bin/python -m pytest
+
+examples: $(TEST_STAMP)
+	$(VENV)/bin/ltv-report run params/cdnow.yaml
+	$(VENV)/bin/ltv-report run params/grocery.yaml
 
 bench: $(TEST_STAMP)
 	$(VENV)/bin/python tests/bench.py
