@@ -1,0 +1,1 @@
+"""Statistics on counts: survival, sBG, BG/NBD, Gamma-Gamma and intervals; no domain words, no I/O."""

@@ -1,0 +1,60 @@
+"""What a unit of value per month is worth over a horizon: survival seen, then a fitted curve, discounted."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from helpers.models.intervals import Estimate
+from helpers.models.sbg import Sbg
+
+
+@dataclass(frozen=True)
+class HorizonSum(Estimate):
+    """Σ S(t)·(1+d)^−t over t = 0 … H − 1; `seen` is the last age seen, `extrapolated` the share of the sum beyond it."""
+
+    seen: int
+    extrapolated: float
+    curve: tuple[float, ...]
+
+
+def horizon_sum(
+    table: pd.DataFrame, model: Sbg | None, horizon: int, rate: float, confidence: float, min_at_risk: int = 10
+) -> HorizonSum:
+    """Expected discounted months of a unit paid in advance each month.
+
+    table : a `kaplan_meier` table. model : sBG whose hazards go on where fewer than `min_at_risk` are at risk (None:
+    unknown beyond, and so is the sum where it is needed). horizon : months. rate : discount a month, a fraction.
+    The interval is Greenwood's for the ages seen, plus the model's covariance for the rest, on the log scale.
+    """
+    seen = int(table.loc[(table["month"] == 0) | (table["at_risk"] >= min_at_risk), "month"].max())
+    known = table[table["month"] <= min(seen, horizon - 1)].set_index("month").reindex(range(min(seen, horizon - 1) + 1))
+    survival, n = known["survival"].ffill().to_numpy(), int(table["at_risk"].max())
+    factors = (1 + rate) ** -np.arange(horizon, dtype=float)
+    if len(survival) < horizon and model is None:
+        return HorizonSum(np.nan, float(survival @ factors[: len(survival)]), np.nan, n, seen, np.nan, ())
+
+    def extended(of: Sbg | None) -> np.ndarray:
+        later = np.arange(len(survival), horizon)
+        return np.concatenate([survival, survival[-1] * np.cumprod(1 - of.hazard(later))]) if len(later) else survival
+
+    curve = extended(model)
+    worth = curve * factors
+    value = worth.sum()
+    at_risk, events = known["at_risk"].to_numpy(dtype=float), known["events"].fillna(0).to_numpy(dtype=float)
+    left = at_risk - events
+    greenwood = np.divide(events, at_risk * left, out=np.zeros_like(events), where=(events > 0) & (left > 0))
+    after = worth[::-1].cumsum()[::-1][: len(survival)]
+    variance = float((after**2 * greenwood).sum())
+    if len(survival) < horizon and model.covariance is not None:
+        step = 1e-4
+        slope = [
+            ((extended(Sbg(*(np.array([model.alpha, model.beta]) * np.exp(step * unit)))) * factors).sum() - value) / step
+            for unit in np.eye(2)
+        ]
+        variance += float(slope @ np.asarray(model.covariance) @ slope)
+    half = norm.ppf(0.5 + confidence / 2) * np.sqrt(variance) / value
+    share = float(worth[len(survival) :].sum() / value)
+    bounds = float(value), float(value * np.exp(-half)), float(value * np.exp(half))
+    return HorizonSum(*bounds, n, seen, share, tuple(curve))

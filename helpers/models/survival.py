@@ -1,0 +1,77 @@
+"""Survival from counts by whole month: Kaplan–Meier with delayed entry, restricted mean, median."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from .intervals import Estimate
+
+
+@dataclass(frozen=True)
+class RestrictedMean(Estimate):
+    """Mean months lived up to the age `until`, of n spells."""
+
+    until: int
+
+
+def risk_set(ends: pd.DataFrame) -> pd.DataFrame:
+    """One row for each month 0 … last: `month, at_risk, events, censored`.
+
+    ends : `month` (whole months lived; repeats are added), `events` and `censored` spells that leave there and,
+        for delayed entry, `entered`: spells that come under observation at that age (without it, all at 0).
+    At risk at t: entry < t ≤ duration, at 0 who enters there. Raises ValueError where the counts contradict.
+    """
+    if ends.empty:
+        raise ValueError("no spells: nothing was ever at risk")
+    table = ends.groupby("month").sum(numeric_only=True).reindex(range(int(ends["month"].max()) + 1), fill_value=0)
+    left = table["events"] + table["censored"]
+    entered = table.get("entered", pd.Series(0, index=table.index).mask(table.index == 0, left.sum()))
+    at_risk = (entered - left).cumsum().shift(fill_value=0).mask(table.index == 0, entered[0])
+    if table.loc[0, "events"] or (at_risk < table["events"]).any() or entered.sum() != left.sum():
+        raise ValueError(f"spells must enter once and end later: {entered.sum()} entered, {left.sum()} left")
+    return table.assign(at_risk=at_risk).reset_index()[["month", "at_risk", "events", "censored"]]
+
+
+def kaplan_meier(ends: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
+    """`risk_set` with `survival`, the share that lives longer than `month`, and its band `low, high`.
+
+    Greenwood's variance, log-log transform (Kalbfleisch and Prentice 1980). Before any event high is 1 and low exact,
+    (α/2)^(1/at_risk); at survival 0 both are unknown (NaN).
+    """
+    table = risk_set(ends)
+    n, d = table["at_risk"].to_numpy(float), table["events"].to_numpy(float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        survival = np.cumprod(np.where(d > 0, 1 - d / n, 1.0))
+        spread = np.sqrt(np.cumsum(np.where(d > 0, d / (n * (n - d)), 0.0))) / np.abs(np.log(survival))
+        reach = np.exp(norm.ppf(0.5 + confidence / 2) * spread)
+        low = np.where(survival == 1, ((1 - confidence) / 2) ** (1 / n), survival**reach)
+        high = np.where(survival == 1, 1.0, survival ** (1 / reach))
+    low[0], low[survival == 0], high[survival == 0] = 1.0, np.nan, np.nan  # nobody ends at month 0
+    return table.assign(survival=survival, low=low, high=high)
+
+
+def restricted_mean(table, horizon: int, min_at_risk: int = 10, confidence: float = 0.95) -> RestrictedMean:
+    """Area under the curve of `kaplan_meier` to `horizon`, or the last month with `min_at_risk` where that is less.
+
+    Variance: Σ (area beyond t)² d/(n(n − d)) over events (Klein and Moeschberger 2003, 4.5); NaN without any.
+    """
+    spells = int(table["events"].sum() + table["censored"].sum())
+    until = int(min(horizon, table["month"].where(table["at_risk"] >= min_at_risk, 0).max()))
+    if until == 0:
+        return RestrictedMean(np.nan, np.nan, np.nan, spells, 0)
+    seen = table.iloc[: until + 1]
+    n, d = seen["at_risk"].to_numpy(float), seen["events"].to_numpy(float)
+    area = np.append(np.cumsum(seen["survival"].to_numpy()[-2::-1])[::-1], 0.0)  # from each month to `until`
+    some = (d > 0) & (d < n)  # where all at risk end, no area is left
+    variance = (area[some] ** 2 * d[some] / (n[some] * (n[some] - d[some]))).sum()
+    half = norm.ppf(0.5 + confidence / 2) * np.sqrt(variance) if variance else np.nan
+    return RestrictedMean(*np.clip([area[0], area[0] - half, area[0] + half], 0, until).tolist(), spells, until)
+
+
+def median(table: pd.DataFrame) -> Estimate:
+    """First month with survival at or below one half; bounds where the band gets there; NaN where not reached."""
+    months = [table.loc[table[column] <= 0.5, "month"] for column in ("survival", "low", "high")]
+    value, low, high = (float(reached.iloc[0]) if len(reached) else np.nan for reached in months)
+    return Estimate(value, low, high, int(table["events"].sum() + table["censored"].sum()))
