@@ -12,3 +12,17 @@ create or replace macro as_id(written) as regexp_replace(written, '^([0-9]+)\.0$
 create or replace macro unread(written, typed) as written is not null and typed is null;
 create or replace macro misfit(written, accepted) as
     written is not null and not contains(concat(' ', accepted, ' '), concat(' ', lower(written), ' '));
+-- amount × numerator ÷ denominator to four decimals, half away from zero, exactly: the double only proposes, decimals decide
+create or replace macro nearest_units(amount, numerator, denominator) as
+    cast(round(cast(amount * numerator as double) * 10000 / denominator, 0) as decimal(18, 0));
+create or replace macro monthly(amount, numerator, denominator) as cast(
+    (
+        nearest_units(amount, numerator, denominator)
+        + case
+            when 2 * (cast(amount * numerator * 10000 as decimal(38, 12)) - nearest_units(amount, numerator, denominator) * denominator)
+                >= denominator then 1
+            when 2 * (cast(amount * numerator * 10000 as decimal(38, 12)) - nearest_units(amount, numerator, denominator) * denominator)
+                < -denominator then -1
+            else 0
+        end
+    ) * cast(0.0001 as decimal(5, 4)) as decimal(18, 4));

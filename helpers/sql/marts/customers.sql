@@ -71,8 +71,9 @@ select
     cast(case when a.gone and a.end_age <= a.observed then a.end_age else a.observed end as integer) as spell_months,
     a.gone and a.end_age <= a.observed as spell_ended,
     cast(a.entry_age as integer) as entry_months,
-    -- who was there when the book begins is seen, not new
-    a.first_month >= min(a.first_month) over () + run.left_edge_months as is_new,
+    -- who was there when the book begins, or before it is complete, is seen, not new
+    a.first_month >= min(a.first_month) over () + run.left_edge_months
+        and coalesce(a.started_at >= run.observed_from, true) as is_new,
     p.first_transacted_at, coalesce(p.revenue, 0) as revenue, coalesce(p.orders, 0) as orders,
     coalesce(p.all_sale_days, 0) as sale_days,
     b.first_sale_day, b.second_sale_day, b.last_sale_day, coalesce(b.sale_days, 0) as purchase_days

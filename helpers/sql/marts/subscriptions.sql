@@ -3,12 +3,9 @@ with kept as (
     select
         *,
         case when run.mrr_includes_discounts then discount_amount else cast(0 as decimal(18, 4)) end as discount,
-        case billing
-            when 'year' then cast(1 as double) / (12 * interval_count)
-            when 'month' then cast(1 as double) / interval_count
-            when 'week' then cast(52 as double) / (12 * interval_count)
-            when 'day' then cast(365.25 as double) / (12 * interval_count)
-        end as factor,
+        -- a month of an interval: year 1/12, month 1, week 52/12, day 365.25/12 = 1461/48
+        cast(case billing when 'week' then 52 when 'day' then 1461 else 1 end as decimal(4, 0)) as numerator,
+        cast(case billing when 'month' then 1 when 'day' then 48 else 12 end * interval_count as decimal(9, 0)) as denominator,
         cast(past_due_since as date) + run.grace_days as grace_ends_on
     from staged_subscriptions cross join run
     where stage = 'kept'
@@ -16,9 +13,9 @@ with kept as (
 priced as (
     select
         *,
-        cast(round(cast(unit_amount * quantity as double) * factor, 4) as decimal(18, 4)) as full_mrr,
-        greatest(
-            cast(round(cast(unit_amount * quantity - discount as double) * factor, 4) as decimal(18, 4)), 0
+        monthly(cast(unit_amount * quantity as decimal(28, 12)), numerator, denominator) as full_mrr,
+        monthly(
+            cast(greatest(unit_amount * quantity - discount, 0) as decimal(28, 12)), numerator, denominator
         ) as discounted_mrr
     from kept
 ),

@@ -7,7 +7,7 @@ select
     cast(case when status = 'paid' then amount else 0 end as decimal(18, 4)) as revenue,
     type = 'sale' and status = 'paid' as sale,
     -- subscription invoices are no choice to buy again; a book of subscriptions has to say which lines they are
-    status = 'paid' and customer_id is not null
+    status = 'paid' and customer_id is not null and type <> 'adjustment'
         and coalesce(item_type <> 'subscription', not run.has_subscriptions) as bought
 from staged_transactions cross join run
 where stage = 'kept'

@@ -20,7 +20,7 @@ keyed as (
     select
         *,
         row_number() over (
-            partition by customer_id, bad_column is null
+            partition by customer_id, bad_column is null, coalesce(created_at < as_of, true)  -- what comes later hides nothing
             order by created_at, segment, country, channel, campaign, display_name, file, line
         ) as copy
     from judged

@@ -67,14 +67,15 @@ keyed as (
             when 'valid_to' then written_valid_to when 'churn_kind' then churn_kind when 'currency' then currency
         end as bad_value,
         row_number() over (
-            partition by subscription_id, coalesce(valid_from, started_at), bad_column is null
+            partition by subscription_id, coalesce(valid_from, started_at), bad_column is null, started_at < as_of
             order by started_at, ended_at, unit_amount, plan_id, file, line
         ) as copy
     from judged
 )
 select
     file, line, subscription_id, customer_id, plan_id, unit_amount, billing, interval_count, quantity,
-    discount_amount, discount_ends_at, coalesce(currency, report_currency) as currency, status, contract,
+    discount_amount, discount_ends_at, coalesce(currency, report_currency) as currency, contract,
+    case when ended_at is null or ended_at < as_of or canceled_at < as_of then status end as status,
     started_at, trial_ended_at,
     -- what is dated at or after as_of is not known yet, but for ends that were announced before it
     case when ended_at < as_of or canceled_at < as_of then ended_at end as ended_at,

@@ -1,4 +1,4 @@
--- one row per month with costs: direct costs, retention costs, and the revenue (MRR where no sales are given) they belong to
+-- one row per month with costs: direct costs by category, retention costs, and the revenue (or MRR) they belong to
 with revenue as (
     select month, sum(revenue) as amount from mart_transactions group by month
 ),
@@ -7,9 +7,11 @@ recurring as (
 )
 select
     c.month,
-    sum(case when c.category in ('cogs', 'support', 'hosting', 'payment_fees') then c.amount else 0 end) as direct,
+    sum(case when c.category = 'cogs' then c.amount else 0 end) as cogs,
+    sum(case when c.category = 'support' then c.amount else 0 end) as support,
+    sum(case when c.category = 'hosting' then c.amount else 0 end) as hosting,
+    sum(case when c.category = 'payment_fees' then c.amount else 0 end) as payment_fees,
     sum(case when c.category in ('retention', 'loyalty') then c.amount else 0 end) as retention,
-    count(distinct case when c.category in ('cogs', 'support', 'hosting', 'payment_fees') then c.category end) as categories,
     max(case when run.has_transactions then coalesce(r.amount, 0) else coalesce(m.amount, 0) end) as revenue
 from mart_costs as c
 cross join run

@@ -67,7 +67,7 @@ bounds as (
 )
 select
     c.label as period, c.month,
-    c.month >= b.first_new_month and coalesce(c.month >= month_of(run.observed_from), true) as moves,
+    c.month >= b.first_new_month and coalesce(c.month_start >= run.observed_from, true) as moves,
     coalesce(m.active_start, 0) as active_start, coalesce(m.active_end, 0) as active_end,
     coalesce(m.new, 0) as new, coalesce(m.reactivated, 0) as reactivated, coalesce(m.resumed, 0) as resumed,
     coalesce(m.paused, 0) as paused, coalesce(m.churned, 0) as churned,
