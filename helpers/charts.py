@@ -116,10 +116,12 @@ def waterfall(table, *, title, unit) -> Figure:
 def heatmap(matrix, *, title, unit, annotate=True) -> Figure:
     """One cell per index and column label, the names of both on the axes; unknown cells stay blank."""
     matrix = matrix.astype(float)
-    figure, axes = _figure(title, 1.0 + 0.34 * len(matrix), width=max(WIDTH, 1.9 + 0.52 * matrix.shape[1]))
+    across = [_label(name, 12) for name in matrix.columns]
+    cell = max(0.52, 0.1 * max(map(len, across), default=0))  # inches, so that the longest name has room
+    figure, axes = _figure(title, 1.0 + 0.34 * len(matrix), width=max(WIDTH, 1.9 + cell * matrix.shape[1]))
     scale = {"label": _label(unit, 40), "format": partial(_text, unit), "pad": 0.02}
     sns.heatmap(matrix, ax=axes, cmap="cividis_r", linewidths=1.5, linecolor=WHITE, cbar_kws=scale,
-                xticklabels=[_label(name, 12) for name in matrix.columns], yticklabels=[*map(_label, matrix.index)])
+                xticklabels=across, yticklabels=[*map(_label, matrix.index)])
     axes.set(xlabel=_label(matrix.columns.name), ylabel=_label(matrix.index.name))
     axes.tick_params(length=0, labelsize=10, rotation=0)
     for row, column in zip(*matrix.notna().to_numpy().nonzero(), strict=True) if annotate else ():

@@ -33,8 +33,10 @@ def cards(metrics: pd.DataFrame, ids: Sequence[str], period: str, currency: str)
             continue
         row, months = series.loc[period], pd.period_range(end=period, periods=13, freq="M").astype(str)
         trend = series["value"].reindex(months)
+        good = known[name]["good"]
         card = {"label": known[name]["name"], "value": row["value"], "unit": row["unit"], "currency": currency,
-                "low": row["low"], "high": row["high"], "n": row["n"], "definition": name, "good": known[name]["good"]}
+                "low": row["low"], "high": row["high"], "n": row["n"], "definition": name,
+                "good": None if good == "none" else good}
         if trend.notna().sum() > 1:
             card |= {"trend": trend.to_list(), "previous": trend.iloc[-2], "last_year": trend.iloc[0]}
         shown.append(card)
@@ -81,7 +83,7 @@ def headline(metrics: pd.DataFrame, period: str, currency: str) -> HTML:
 
     money = "mrr" if text("mrr") else "revenue_net"
     parts = [f"{definitions()[money]['name']} of {period} was {text(money)}"]
-    if text(money, before):
+    if text(money, before) and whole.loc[(money, before), "value"] > 0:
         change = whole.loc[(money, period), "value"] / whole.loc[(money, before), "value"] - 1
         parts[0] += f", {'up' if change >= 0 else 'down'} {tables.number(abs(change), 'share')} on the month before"
     parts.append(text("logo_churn_rate", pattern="{} of the customers left"))

@@ -134,7 +134,7 @@ def _heading(column: str, unit: str, currency: str) -> str:
     """`ltv_to_cac` in "ratio" becomes "LTV to CAC (×)"; a name that is no identifier stays as it is."""
     if re.fullmatch("[a-z0-9_]+", column):
         words = " ".join(word.upper() if word in ACRONYMS else word for word in column.split("_"))
-        column = words[:1].upper() + words[1:]
+        column = words if words == "n" else words[:1].upper() + words[1:]
     suffix = "" if unit in ("date", "text") else SUFFIXES.get(unit, currency if unit == "money" else unit).strip()
     return f"{column} ({suffix})" if suffix and suffix not in column else column
 

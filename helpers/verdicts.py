@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
-import yaml
 
+from helpers.contracts import read_yaml
 from helpers.tables import number
 
-RULES = Path(__file__).parent / "rules.yaml"
 COLUMNS = (
     "rule page severity dimension member metric value low high threshold n unit statement value_at_stake provisional list"
 ).split()
@@ -23,10 +20,10 @@ def judge(metrics: pd.DataFrame, page: str, period: str, *, overrides: dict[str,
     verdict. `good` where the whole interval clears the target, `watch` where it misses it, `act` where it misses `low`
     too, `unclear` where it holds the target; a value without interval is its own.
     """
-    rows = []
-    for rule, terms in yaml.safe_load(RULES.read_text(encoding="utf-8")).items():
+    rows, whole = [], metrics[(metrics["period"] == period) & (metrics["dimension"] == "all")]
+    for rule, terms in read_yaml("rules.yaml").items():
         terms = {**terms, **overrides.get(rule, {})}
-        found = metrics[(metrics["metric"] == terms["metric"]) & (metrics["period"] == period) & (metrics["dimension"] == "all")]
+        found = whole[whole["metric"] == terms["metric"]]
         if terms["page"] != page or found.empty or pd.isna(found["value"].iloc[0]):
             continue
         row = found.iloc[0]
@@ -71,5 +68,4 @@ def provisional(verdicts: pd.DataFrame, checks: pd.DataFrame) -> pd.DataFrame:
 
 def target(rule: str, overrides: dict[str, dict[str, float]]) -> float:
     """The target of a rule, as the params set it or as rules.yaml has it."""
-    terms = yaml.safe_load(RULES.read_text(encoding="utf-8"))[rule]
-    return overrides.get(rule, {}).get("target", terms["target"])
+    return overrides.get(rule, {}).get("target", read_yaml("rules.yaml")[rule]["target"])

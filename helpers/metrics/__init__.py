@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from helpers.models.intervals import Estimate
+from helpers.models.intervals import Estimate, wilson
 
 COLUMNS = ["metric", "dimension", "member", "period", "value", "low", "high", "n", "unit", "basis", "method"]
 
@@ -28,6 +28,17 @@ def monthly(table: pd.DataFrame, name: str, value, *, unit: str, n=np.nan, basis
         metric(name, row.period, float(row.value), unit=unit, n=row.n, basis=basis, method=method)
         for row in frame.itertuples()
         if pd.notna(row.value)
+    ]
+
+
+def proportions(name: str, parts, whole, periods, confidence: float) -> list[dict]:
+    """The last 13 months of part ÷ whole with Wilson bounds, along `periods`; a month without a whole is left out."""
+    low, high = wilson(parts, whole, confidence)
+    rows = [*zip(periods, parts, whole, low, high, strict=True)][-13:]
+    return [
+        metric(name, period, part / n, low=float(a), high=float(b), n=n, unit="share", method="Wilson")
+        for period, part, n, a, b in rows
+        if n > 0
     ]
 
 

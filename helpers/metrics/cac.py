@@ -13,9 +13,10 @@ from helpers.models.survival import kaplan_meier
 
 
 def cac_by_month(spend: pd.DataFrame, months: pd.DataFrame, *, lag: int) -> pd.DataFrame:
-    """One row a month with spend: media, loaded, spend of the paid channels, new customers, and the three CACs.
+    """One row a month from the first to the last with spend: media, loaded, new customers, and the three CACs.
 
-    spend : a row a month and channel from `summaries/spend`. Spend of month M − lag meets the customers of M.
+    spend : a row a month and channel from `summaries/spend`. Spend of month M − lag meets the customers of M, and
+    a month without spend between two that have some counts as 0, with its customers.
     """
     paying = spend[spend["media"] > 0]
     totals = spend.groupby("month")[["media", "loaded"]].sum().rename(index=lambda month: month + lag)
@@ -23,7 +24,8 @@ def cac_by_month(spend: pd.DataFrame, months: pd.DataFrame, *, lag: int) -> pd.D
     paid = spend.merge(spenders, on=["month", "channel"], validate="one_to_one").groupby("month")["new_customers"].sum()
     table = months[months["moves"]].set_index("month")[["period", "acquired"]]
     table = table.join(totals).join(paid.rename("acquired_paid"))
-    table = table[table["loaded"].fillna(0) > 0].fillna({"acquired_paid": 0})
+    spent = table["loaded"].where(table["loaded"] > 0)
+    table = table[spent.ffill().notna() & spent.bfill().notna()].fillna({"media": 0, "loaded": 0, "acquired_paid": 0})
     for basis, money, people in (
         ("blended", "media", "acquired"), ("paid", "media", "acquired_paid"), ("loaded", "loaded", "acquired"),
     ):
@@ -66,19 +68,23 @@ def cost_ratio(months: pd.DataFrame, costs: pd.DataFrame, spend: pd.DataFrame, *
 def by_member(
     dimension: str, ends, models, worth, spend: pd.DataFrame, *, margin, horizon, annual_rate, last, lag, confidence, least
 ) -> pd.DataFrame:
-    """Table ltv_cac_by: LTV and, for channels, media spend of six months over their new customers."""
-    rows = []
-    for key in sorted(key for key in models if key[0] == dimension):
-        table = kaplan_meier(select(ends, key), confidence)
-        curve = horizon_sum(table, models[key], horizon, monthly_rate(annual_rate), confidence)
-        ltv = scale(product([worth[key], curve]), margin) if key in worth and worth[key].n >= least else UNKNOWN
-        cac, people, back = np.nan, worth[key].n if key in worth else 0, np.nan
+    """Table ltv_cac_by: LTV where a member has a model and enough customers and, for channels, media spend of six
+    months over their new customers; members without either stay, so that the channels' customers add up."""
+    rows, channels = [], {("channel", name) for name in spend["channel"]}
+    for key in sorted(key for key in {*worth, *channels} if key[0] == dimension):
+        ltv, income, cac, back = UNKNOWN, np.zeros(0), np.nan, np.nan
+        people = worth[key].n if key in worth else 0
+        if key in models and people >= least:
+            table = kaplan_meier(select(ends, key), confidence)
+            curve = horizon_sum(table, models[key], horizon, monthly_rate(annual_rate), confidence)
+            ltv = scale(product([worth[key], curve]), margin)
+            income = margin * worth[key].value * np.array(curve.curve)
         if dimension == "channel":
             mine = spend[spend["channel"] == key[1]]
             money = mine.loc[mine["month"].between(last - 5 - lag, last - lag), "media"].sum()
             people = int(mine.loc[mine["month"].between(last - 5, last), "new_customers"].sum())
             cac = float(money / people) if people and money else np.nan
-            back = payback(margin * worth[key].value * np.array(curve.curve), ltv, cac)[0].value if ltv.n else np.nan
+            back = payback(income, ltv, cac)[0].value
         rows.append((dimension, key[1], people, ltv.value, ltv.low, ltv.high, cac, ltv.value / cac, back))
     columns = ["dimension", "member", "customers", "ltv", "ltv_low", "ltv_high", "cac", "ltv_to_cac", "payback_months"]
     return pd.DataFrame(rows, columns=columns)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from helpers.contracts import ReportError
 from helpers.models import bgnbd, gamma_gamma, sbg
@@ -13,6 +14,8 @@ from helpers.models.intervals import Estimate
 from helpers.models.survival import risk_set
 
 WEEKS_A_MONTH = 365.25 / 84
+MODELS = "model dimension member parameter value low high unit log_likelihood customers".split()
+HOLDOUT = "model dimension member horizon_weeks predicted low high actual".split()
 REGULAR = 0.5  # median coefficient of variation of the gaps below which purchases are too regular for a Poisson process
 
 
@@ -97,8 +100,7 @@ def parameters(model: PurchaseModel, confidence: float, currency: str) -> pd.Dat
             (name, "all", "all", key, getattr(fitted, key), *bounds[:, i], unit, fitted.log_likelihood, fitted.customers)
             for i, (key, unit) in enumerate(units.items())
         ]
-    columns = "model dimension member parameter value low high unit log_likelihood customers".split()
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=MODELS)
 
 
 def sbg_by_member(ends: pd.DataFrame, *, min_events: int) -> dict[tuple[str, str], sbg.Sbg]:
@@ -112,20 +114,19 @@ def sbg_by_member(ends: pd.DataFrame, *, min_events: int) -> dict[tuple[str, str
 
 def sbg_parameters(fits: dict[tuple[str, str], sbg.Sbg], confidence: float) -> pd.DataFrame:
     """clv_models rows of the sBG fits; bounds from the covariance of the log parameters."""
-    from scipy.stats import norm
-
     z, rows = norm.ppf(0.5 + confidence / 2), []
     for (dimension, member), fit in fits.items():
         spread = np.full(2, np.nan) if fit.covariance is None else np.sqrt(np.diag(fit.covariance))
         for name, value, error in zip(("alpha", "beta"), (fit.alpha, fit.beta), spread, strict=True):
             bounds = value * np.exp(-z * error), value * np.exp(z * error)
             rows.append(("sbg", dimension, member, name, value, *bounds, "", fit.log_likelihood, fit.customers))
-    columns = "model dimension member parameter value low high unit log_likelihood customers".split()
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=MODELS)
 
 
 def purchase_holdout(counts: pd.DataFrame, *, draws: int, seed: int, confidence: float) -> pd.DataFrame:
     """clv_holdout rows: purchases of the held-out weeks as BG/NBD and as the naive rate x/T would have had them."""
+    if counts.empty:
+        raise ReportError("no customer had bought before the held-out weeks began")
     x, t_x, observed, customers = weeks(counts)
     horizon, actual = int(counts["weeks"].iloc[0]), float(counts["later"].sum())
     model = bgnbd.fit(x, t_x, observed, customers)
@@ -147,12 +148,9 @@ def departure_holdout(counts: pd.DataFrame, *, draws: int, seed: int, confidence
     """
     if counts.empty or not (events := counts.loc[counts["ended"], "customers"].sum()):
         raise ReportError("no customer had left before the holdout began")
-    entered = counts.groupby("entered")["customers"].sum()
-    at = counts.groupby("month").apply(lambda part: pd.Series({
-        "events": part.loc[part["ended"], "customers"].sum(), "censored": part.loc[~part["ended"], "customers"].sum(),
-    }), include_groups=False)
-    ends = at.reindex(at.index.union(entered.index), fill_value=0).rename_axis("month").reset_index()
-    ends["entered"] = ends["month"].map(entered).fillna(0).astype(int)
+    people, ended = counts["customers"], counts["ended"]
+    gone = pd.DataFrame({"month": counts["month"], "events": people.where(ended, 0), "censored": people.where(~ended, 0)})
+    ends = pd.concat([gone, pd.DataFrame({"month": counts["entered"], "entered": people})]).fillna(0).astype(int)
     fit, ahead = sbg.fit(ends), int(counts["months"].iloc[0])
     alive = counts[~counts["ended"]].groupby("month")[["customers", "left"]].sum()
     ages, n = alive.index.to_numpy(), alive["customers"].to_numpy()
@@ -172,6 +170,3 @@ def departure_holdout(counts: pd.DataFrame, *, draws: int, seed: int, confidence
         ("constant_rate", "all", "all", weeks_ahead, naive, np.nan, np.nan, actual),
     ]
     return pd.DataFrame(rows, columns=HOLDOUT)
-
-
-HOLDOUT = ["model", "dimension", "member", "horizon_weeks", "predicted", "low", "high", "actual"]

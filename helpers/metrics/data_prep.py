@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
 from helpers.metrics import checks, frame, metric
 
-LABELS = {"read": "read", "rejected": "rejected", "after_as_of": "after the month", "kept": "kept"}
+LABELS = {"read": "read", "kept": "kept", "rejected": "rejected", "after_as_of": "after the month"}
 
 
 def row_metrics(rows: pd.DataFrame, period: str) -> pd.DataFrame:
@@ -23,6 +22,13 @@ def row_metrics(rows: pd.DataFrame, period: str) -> pd.DataFrame:
         ]
     share = wide["rejected"].sum() / wide["read"].sum()
     return frame([*found, metric("rejected_share", period, share, unit="share", n=wide["read"].sum())])
+
+
+def by_stage(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row a table: its rows and its money in each stage, side by side."""
+    wide = rows.pivot(index="table", columns="stage", values=["rows", "amount"])[[(w, s) for w in ("rows", "amount") for s in LABELS]]
+    wide.columns = [stage if what == "rows" else f"{what}_{stage}" for what, stage in wide.columns]
+    return wide.reset_index()
 
 
 def waterfall(rows: pd.DataFrame, table: str) -> pd.DataFrame:
@@ -51,10 +57,3 @@ def trace_checks(trace: pd.DataFrame) -> pd.DataFrame:
     """The revenue of traced customers is the same in the source rows and in the marts."""
     found = trace.assign(check="traced customer: source = mart", scope=trace["customer_id"], tolerance=0.005)
     return checks(found.rename(columns={"amount_in_source": "expected", "revenue_in_mart": "actual"}))
-
-
-def volume_check(volume: pd.DataFrame, rows: pd.DataFrame, failed: float = np.nan) -> pd.DataFrame:
-    """Months add up to the rows kept."""
-    kept = rows[(rows["table"] == "transactions") & (rows["stage"] == "kept")]["rows"].sum()
-    found = [("months add up to the rows kept", "transactions", kept, volume["rows"].sum(), 0)]
-    return checks(pd.DataFrame(found, columns=["check", "scope", "expected", "actual", "tolerance"]))

@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from helpers.metrics import metric, monthly, share
+from helpers.metrics import monthly, share
 from helpers.models.horizon import HorizonSum, horizon_sum
 from helpers.models.intervals import Estimate, product, ratio_of_sums
 from helpers.models.sbg import Sbg
 from helpers.models.survival import kaplan_meier, restricted_mean
 
+DIRECT = ["cogs", "support", "hosting", "payment_fees"]
+LIFETIMES = ["lifetime_months_churn", "lifetime_months_rmst", "lifetime_months_naive"]
 UNKNOWN = Estimate(np.nan, np.nan, np.nan, 0)
 
 
@@ -34,15 +36,17 @@ class Margin:
 def gross_margin(costs: pd.DataFrame, given: float | None) -> Margin:
     """g from the params, else 1 − direct costs ÷ revenue over the last 12 months with costs, else 1 (revenue).
 
-    costs : a row a month with costs, from `summaries/costs`: direct, revenue, categories.
+    costs : a row a month with costs, from `summaries/costs`: a column a category, and the revenue they belong to.
     """
     if given is not None:
         return Margin(given, "gross_margin", "policy.gross_margin")
-    year = costs[(costs["categories"] > 0) & (costs["revenue"] > 0)].tail(12)
+    year = costs[(costs[DIRECT].sum(axis=1) > 0) & (costs["revenue"] > 0)].tail(12)
     if year.empty:
         return Margin(1.0, "revenue", "no costs given: revenue, not profit")
-    value = 1 - year["direct"].sum() / year["revenue"].sum()
-    return Margin(float(value), "gross_margin", f"1 − direct costs ÷ revenue over {len(year)} months")
+    absent = [name for name in DIRECT if not year[name].sum()]
+    value = 1 - year[DIRECT].to_numpy().sum() / year["revenue"].sum()
+    without = f", without {', '.join(absent)}" if absent else ""
+    return Margin(float(value), "gross_margin", f"1 − direct costs ÷ revenue over {len(year)} months{without}")
 
 
 def revenue_metrics(months: pd.DataFrame, *, currency: str, subscriptions: bool, transactions: bool) -> list[dict]:
@@ -75,16 +79,16 @@ def value_a_month(sums: pd.DataFrame, *, confidence: float) -> dict[tuple[str, s
     }
 
 
-def estimable(lifetimes: pd.DataFrame, report_month: int) -> str:
+def estimable(lifetimes: pd.DataFrame, ends: pd.DataFrame, report_month: int) -> str:
     """Why no lifetime can be estimated; empty where one can."""
     first = lifetimes["first_end_month"].iloc[0]
-    if pd.notna(first) and first >= report_month:
+    if ends.empty or pd.isna(first) or first >= report_month:
         return "not_estimable: the book shows no departures before its last month"
     return ""
 
 
 def lifetimes(churn: Estimate, ends: pd.DataFrame, naive: pd.DataFrame, *, horizon: int, confidence: float) -> list[tuple]:
-    """(metric, Estimate, method) of the three lifetimes in months; the naive one is a warning, nothing more."""
+    """(metric, Estimate, method) of the LIFETIMES in months; the naive one is a warning, nothing more."""
     table = kaplan_meier(ends, confidence)
     area, done = restricted_mean(table, horizon, confidence=confidence), naive.iloc[0]
     mean = done.months / done.ended if done.ended else np.nan
@@ -92,12 +96,9 @@ def lifetimes(churn: Estimate, ends: pd.DataFrame, naive: pd.DataFrame, *, horiz
     if done.ended > 1:
         error = np.sqrt(max(0.0, done.months_squared / done.ended - mean**2) / (done.ended - 1))
     half = norm.ppf(0.5 + confidence / 2) * error
-    return [
-        ("lifetime_months_churn", product([], [churn]), "1 ÷ pooled churn"),
-        ("lifetime_months_rmst", area, f"area under Kaplan–Meier to month {area.until}"),
-        ("lifetime_months_naive", Estimate(mean, mean - half, mean + half, int(done.ended)),
-         "completed lifetimes only: biased low"),
-    ]
+    values = product([], [churn]), area, Estimate(mean, mean - half, mean + half, int(done.ended))
+    how = "1 ÷ pooled churn", f"area under Kaplan–Meier to month {area.until}", "completed lifetimes only: biased low"
+    return [*zip(LIFETIMES, values, how, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,10 @@ class Horizon:
     method: str
     curve: np.ndarray  # Σ_p w_p S_p(t), t = 0 … H − 1
     income: np.ndarray  # g · Σ_p w_p a_p S_p(t), undiscounted
+
+
+def unknown_horizon(reason: str) -> Horizon:
+    return Horizon(UNKNOWN, UNKNOWN, reason, np.zeros(0), np.zeros(0))
 
 
 def monthly_rate(annual: float) -> float:
@@ -132,6 +137,9 @@ def horizon_ltv(
     A plan with fewer than `min_customers` counts with the curve and value of all customers.
     """
     whole = ("all", "all")
+    nothing = unknown_horizon("not_estimable: too few customers or departures to go beyond the ages seen")
+    if whole not in worth or select(ends, whole).empty:
+        return nothing
     weights = {("plan", r.plan_id): r.new_customers for r in new_by_plan.itertuples()} or {whole: 1}
     merged: dict[tuple[str, str], float] = {}
     for key, count in weights.items():
@@ -141,11 +149,11 @@ def horizon_ltv(
     for key in merged:
         table = kaplan_meier(select(ends, key), confidence)
         parts[key] = [horizon_sum(table, models.get(key), horizon, d, confidence) for d in (0.0, rate)]
+    if not all(np.isfinite(part.value) for pair in parts.values() for part in pair):
+        return nothing
     blended = [
         add([(w * margin, product([worth[key], parts[key][i]])) for key, w in merged.items()]) for i in (0, 1)
     ]
-    if not all(np.isfinite(part.value) for pair in parts.values() for part in pair):
-        return Horizon(UNKNOWN, UNKNOWN, "not_estimable: too few departures to go beyond the ages seen", *[np.zeros(0)] * 2)
     curve = sum(w * np.array(parts[key][0].curve) for key, w in merged.items())
     income = sum(w * margin * worth[key].value * np.array(parts[key][0].curve) for key, w in merged.items())
     seen, beyond = min(parts[k][1].seen for k in merged), weighted_share(merged, worth, parts)
@@ -178,11 +186,6 @@ def order_value_times_frequency(months: pd.DataFrame, worth: Estimate) -> Estima
     year = months.tail(12)
     value = year["revenue"].sum() / year["orders"].sum() * year["orders_known"].sum() / year["active_end"].sum()
     return scale(worth, float(value / worth.value))
-
-
-def ltv_rows(methods: list[tuple[str, Estimate, str, str]], period: str, currency: str) -> list[dict]:
-    """Metric rows of (metric, Estimate, basis, method); an Estimate that is unknown stays an empty row with its reason."""
-    return [metric(name, period, value, unit=currency, basis=basis, method=how) for name, value, basis, how in methods]
 
 
 def ltv_methods(rows: list[dict], formulas: dict[str, str]) -> pd.DataFrame:

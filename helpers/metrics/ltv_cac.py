@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.contracts import ReportError
-from helpers.metrics import cac, clv_models, frame, ltv, metric
+from helpers.metrics import cac, clv_models, frame, ltv, metric, monthly
 from helpers.metrics.retention import pooled_churn
 from helpers.models.intervals import Estimate, product
 
@@ -47,25 +47,24 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
     """
     subscriptions, transactions = "subscriptions" in given, "transactions" in given
     months, ends, confidence = tables["months"], tables["survival"], policy.confidence
-    shared = {"unit": "months"}
     rows = ltv.revenue_metrics(months, currency=currency, subscriptions=subscriptions, transactions=transactions)
     churn = pooled_churn(
         months, window=policy.churn_window_months, in_month_churn=policy.in_month_churn, confidence=confidence
     )
-    reason = ltv.estimable(tables["lifetimes"], last)
+    reason = ltv.estimable(tables["lifetimes"], ends, last)
     how = reason or f"{policy.churn_window_months} months"
     rows.append(metric("churn_rate_pooled", period, churn, unit="share", method=how))
 
     margin = ltv.gross_margin(tables["costs"], policy.gross_margin)
     worth = ltv.value_a_month(tables["customer_value"], confidence=confidence)
     fits = {} if reason else clv_models.sbg_by_member(ends, min_events=policy.min_events)
-    lives = ltv.lifetimes(
+    lives = [(name, ltv.UNKNOWN, reason) for name in ltv.LIFETIMES] if reason else ltv.lifetimes(
         churn, ltv.select(ends, ("all", "all")), tables["lifetimes"], horizon=policy.horizon_months, confidence=confidence
     )
-    rows += [metric(n, period, ltv.UNKNOWN if reason else e, method=reason or how, **shared) for n, e, how in lives]
+    rows += [metric(name, period, value, unit="months", method=how) for name, value, how in lives]
 
     model, remarks = purchase_model(tables, policy, terms, transactions)
-    future = ltv.horizon_ltv(
+    future = ltv.unknown_horizon(reason) if reason else ltv.horizon_ltv(
         ends, fits, worth, tables["new_by_plan"] if subscriptions else tables["new_by_plan"].head(0), margin=margin.value,
         horizon=policy.horizon_months, annual_rate=policy.annual_discount_rate, min_customers=policy.min_customers,
         confidence=confidence,
@@ -89,7 +88,7 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
     costs_by_month = cac.cac_by_month(tables["spend"], months, lag=policy.cac_lag_months)
     cost = cac.cac_of(costs_by_month, policy.cac_basis, last - 5, last)
     rest = net(future, months, tables["costs"], cost.value, policy, last)
-    methods.append(("ltv_net", rest, "net", net_remark(cost, reason)))
+    methods.append(("ltv_net", rest, "net", net_remark(cost, future)))
     methods.append(headline)
     rows += [metric(name, period, value, unit=currency, basis=basis, method=how) for name, value, basis, how in methods]
     rows += cost_rows(tables, months, costs_by_month, cost, headline[1], margin, future, period, currency, policy, last,
@@ -110,7 +109,8 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
 def by_plan(tables: dict[str, pd.DataFrame], *, last: int, policy, margin: float) -> pd.DataFrame:
     """LTV by plan at the start, as ltv_cac_by shows it, for other pages; empty where nothing can be estimated."""
     ends = tables["survival"]
-    fits = {} if ltv.estimable(tables["lifetimes"], last) else clv_models.sbg_by_member(ends, min_events=policy.min_events)
+    reason = ltv.estimable(tables["lifetimes"], ends, last)
+    fits = {} if reason else clv_models.sbg_by_member(ends, min_events=policy.min_events)
     worth = ltv.value_a_month(tables["customer_value"], confidence=policy.confidence)
     return by_dimension("plan", tables, fits, worth, last, policy, margin)
 
@@ -157,17 +157,17 @@ def net(future, months, costs, cac_value: float, policy, last: int) -> Estimate:
     return Estimate(e.value - less, e.low - less, e.high - less, e.n)
 
 
-def net_remark(cost: Estimate, reason: str) -> str:
-    return reason or (NO_SPEND if np.isnan(cost.value) else "less retention and loyalty costs per month of life, less CAC")
+def net_remark(cost: Estimate, future) -> str:
+    if np.isnan(future.discounted.value):
+        return future.method
+    return NO_SPEND if np.isnan(cost.value) else "less retention and loyalty costs per month of life, less CAC"
 
 
 def cost_rows(tables, months, table, cost, worth, margin, future, period, currency, policy, last, subscriptions, target):
     """Metric rows of CAC, LTV:CAC (expected, realised), payback, the most a customer may cost, and the cost ratio."""
     rows, spend = [], tables["spend"]
-    for basis in ("blended", "paid", "loaded") if len(table) else ():
-        people = table["acquired_paid" if basis == "paid" else "acquired"]
-        shown = pd.DataFrame({"period": table["period"], "value": table[f"cac_{basis}"], "n": people}).tail(13).dropna()
-        rows += [metric(f"cac_{basis}", r.period, r.value, unit=currency, n=r.n) for r in shown.itertuples()]
+    for name, people in (("cac_blended", "acquired"), ("cac_paid", "acquired_paid"), ("cac_loaded", "acquired")):
+        rows += monthly(table, name, table[name], unit=currency, n=table[people])
     months_back, how = cac.payback(future.income, future.discounted, cost.value)
     done, early = tables["realised"].iloc[0], cac.cac_of(table, policy.cac_basis, last - 17, last - 12)
     realised = margin.value * float(done["revenue"]) / (early.value * early.n) if early.n else np.nan

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from helpers.metrics import metric, share
-from helpers.models.intervals import pooled_rate, wilson
+from helpers.metrics import proportions, share
+from helpers.models.intervals import pooled_rate
 
 PARTS = ["value", "low", "high", "n"]
 SCORECARD = (
@@ -68,16 +68,9 @@ def tier_metrics(states: pd.DataFrame, attach: pd.DataFrame, labels: dict[int, s
             break
         part = both.assign(moved=both["customers"].where(moved.fillna(False), 0))
         counts = part.groupby("month")[["customers", "moved"]].sum()
-        rows += proportions(name, counts["moved"], counts["customers"], labels, confidence)
+        rows += proportions(name, counts["moved"], counts["customers"], counts.index.map(labels), confidence)
     if len(attach):
-        table = attach.set_index("month")
-        rows += proportions("addon_attach_rate", table["with_addon"], table["customers"], labels, confidence)
+        rows += proportions(
+            "addon_attach_rate", attach["with_addon"], attach["customers"], attach["month"].map(labels), confidence
+        )
     return rows
-
-
-def proportions(name: str, parts: pd.Series, whole: pd.Series, labels: dict[int, str], confidence: float) -> list[dict]:
-    low, high = wilson(parts, whole, confidence)
-    return [
-        metric(name, labels[month], p / n, low=float(a), high=float(b), n=n, unit="share", method="Wilson")
-        for month, p, n, a, b in zip(parts.index, parts, whole, low, high, strict=True)
-    ]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
-from helpers.metrics import metric, monthly, share
-from helpers.models.intervals import Estimate, pooled_rate, ratio_of_sums, wilson
+from helpers.metrics import metric, monthly, proportions, share
+from helpers.models.intervals import Estimate, n_effective, pooled_rate, ratio_of_sums, wilson
 from helpers.models.survival import kaplan_meier
 
 COUNTS = {
@@ -14,16 +15,6 @@ COUNTS = {
     "churned_customers": "churned",
     "reactivated_customers": "reactivated",
     "in_month_churn": "in_month_churn",
-}
-MONEY = {
-    "mrr": "mrr_end",
-    "mrr_new": "mrr_new",
-    "mrr_reactivation": "mrr_reactivation",
-    "mrr_resumed": "mrr_resumed",
-    "mrr_expansion": "mrr_expansion",
-    "mrr_contraction": "mrr_contraction",
-    "mrr_paused": "mrr_paused",
-    "mrr_churn": "mrr_churn",
 }
 SIGNS = {"new": 1, "reactivation": 1, "resumed": 1, "expansion": 1, "contraction": -1, "paused": -1, "churn": -1, "fx": 1}
 
@@ -52,21 +43,14 @@ def monthly_metrics(
     rows = monthly(months, "active_customers", months["active_end"], unit="count", n=months["active_end"])
     for name, column in list(COUNTS.items())[1:]:
         rows += monthly(moving, name, moving[column], unit="count", n=moving[column])
-    start = moving["active_start"].to_numpy()
-    left = churned(moving, in_month_churn).to_numpy()
-    low, high = wilson(left, start, confidence)
-    rates = pd.DataFrame({"period": moving["period"], "value": share(left, start), "low": low, "high": high, "n": start})
-    rows += [
-        metric("logo_churn_rate", r.period, r.value, low=r.low, high=r.high, n=r.n, unit="share", method="Wilson")
-        for r in rates.tail(13).itertuples()
-        if r.n > 0
-    ]
+    left = churned(moving, in_month_churn)
+    rows += proportions("logo_churn_rate", left, moving["active_start"], moving["period"], confidence)
     if not subscriptions:
         return rows
     rows += monthly(months, "mrr", months["mrr_end"], unit=currency, n=months["active_end"], basis="revenue")
-    for name, column in list(MONEY.items())[1:]:
-        rows += monthly(moving, name, moving[column], unit=currency, n=moving["active_end"], basis="revenue")
-    rows += monthly(moving, "mrr_fx", moving["mrr_new"] * 0, unit=currency, basis="revenue", method="one currency")
+    for name in (f"mrr_{movement}" for movement in SIGNS if movement != "fx"):
+        rows += monthly(moving, name, moving[name], unit=currency, n=moving["active_end"], basis="revenue")
+    rows += monthly(moving, "mrr_fx", 0.0, unit=currency, basis="revenue", method="one currency")
     lost = moving["mrr_contraction"] + moving["mrr_churn"]
     won = moving["mrr_new"] + moving["mrr_reactivation"] + moving["mrr_expansion"]
     rows += monthly(moving, "quick_ratio", share(won.to_numpy(), lost.to_numpy()), unit="ratio", basis="revenue")
@@ -75,12 +59,20 @@ def monthly_metrics(
     for row in retained.itertuples():
         if row.month not in shown:
             continue
-        known = {"period": periods[row.month], "unit": "share", "basis": "revenue", "method": "linearised over customers"}
+        method = f"linearised over customers, n_effective {n_effective(row.base, row.base_base):,.0f}"
+        known = {"period": periods[row.month], "unit": "share", "basis": "revenue", "method": method}
         suffix = "" if row.span == 1 else "_12m"
         kept = ratio_of_sums(row.customers, row.kept, row.base, row.kept_kept, row.kept_base, row.base_base, confidence)
         now = ratio_of_sums(row.customers, row.now, row.base, row.now_now, row.now_base, row.base_base, confidence)
-        rows += [metric(f"grr{suffix}", value=kept, **known), metric(f"nrr{suffix}", value=now, **known)]
+        rows.append(metric(f"grr{suffix}", value=bounded(kept, 1.0), **known))
+        rows.append(metric(f"nrr{suffix}", value=bounded(now, np.inf), **known))
     return rows + revenue_churn(moving, retained, confidence)
+
+
+def bounded(estimate: Estimate, most: float) -> Estimate:
+    """An estimate whose bounds stay between 0 and `most`, where money can be."""
+    low, high = np.clip([estimate.low, estimate.high], 0, most)
+    return Estimate(estimate.value, float(low), float(high), estimate.n)
 
 
 def revenue_churn(moving: pd.DataFrame, retained: pd.DataFrame, confidence: float) -> list[dict]:
@@ -137,9 +129,9 @@ def cohort_revenue(cohorts: pd.DataFrame, labels: dict[int, str], *, column: str
 
 def survival(ends: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """Kaplan–Meier by dimension and member (plan and segment as at the start), all causes."""
+    columns = ["dimension", "member", "cause", "month", "at_risk", "events", "censored", "survival", "low", "high"]
     parts = [
         kaplan_meier(part[["month", "events", "censored", "entered"]], confidence).assign(dimension=dimension, member=member)
         for (dimension, member), part in ends.groupby(["dimension", "member"], sort=True)
     ]
-    columns = ["dimension", "member", "cause", "month", "at_risk", "events", "censored", "survival", "low", "high"]
-    return pd.concat(parts, ignore_index=True).assign(cause="all")[columns]
+    return pd.concat(parts, ignore_index=True).assign(cause="all")[columns] if parts else pd.DataFrame(columns=columns)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from helpers.metrics import metric
-from helpers.models.intervals import Estimate, wilson
+from helpers.metrics import metric, proportions
+from helpers.models.intervals import Estimate
 from helpers.models.survival import kaplan_meier
 
 
@@ -30,13 +30,10 @@ def repeat_metrics(orders: pd.DataFrame, labels: dict[int, str], last: int, *, c
         customers = int(seen["customers"].sum())
         if not customers or month not in labels:
             continue
-        again = seen["second_month"] <= month
-        repeats = int(seen.loc[again, "customers"].sum())
-        low, high = wilson(repeats, customers, confidence)
-        period = {"period": labels[month], "unit": "share"}
-        rows.append(metric("repeat_rate", value=repeats / customers, low=float(low), high=float(high), n=customers, **period))
+        repeats = int(seen.loc[seen["second_month"] <= month, "customers"].sum())
+        rows += proportions("repeat_rate", [repeats], [customers], [labels[month]], confidence)
         second = second_within(seen, month, 12, confidence)
-        rows.append(metric("second_order_12m", value=second, **period, method="Kaplan–Meier"))
+        rows.append(metric("second_order_12m", labels[month], second, unit="share", method="Kaplan–Meier"))
     return rows
 
 
