@@ -1,0 +1,48 @@
+"""Books that several test files read, each prepared once a session."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from helpers.contracts import ROOT
+from helpers.demo import FILES, write_demo
+from helpers.marts import prepare
+
+SHARED = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """Folder of the real data that lies beside the repository."""
+    if not SHARED.is_dir():
+        pytest.skip("needs the folder shared/data beside the repository")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def write_params():
+    """A function that writes a params file for canonical CSV files: (folder, month, tables, **sections) -> its path."""
+
+    def write(folder: Path, month: str, tables: list[str], **sections) -> Path:
+        report = {"name": "book", "title": "Book", "month": month}
+        sources = {name: {"path": f"{name}.csv"} for name in tables}
+        path = folder / "book.yaml"
+        path.write_text(yaml.safe_dump({"report": report, "sources": sources} | sections), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def demo_book(tmp_path_factory, write_params):
+    """The demo company with 400 customers, to 2025-06."""
+    folder = tmp_path_factory.mktemp("demo_book")
+    write_demo(folder, customers=400, end="2025-06")
+    return prepare(str(write_params(folder, "2025-06", list(FILES))), None, str(folder / "run"))
+
+
+@pytest.fixture(scope="session")
+def cdnow_book(tmp_path_factory):
+    """CDNOW to 1998-06, from the raw lines that the lifetimes package ships."""
+    return prepare("params/cdnow.yaml", None, str(tmp_path_factory.mktemp("cdnow_book")))

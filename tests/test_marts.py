@@ -1,0 +1,457 @@
+"""The rules of Time and Policies, on books small enough for arithmetic in the head."""
+
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+
+from helpers.contracts import MARTS
+from helpers.demo import FILES, write_demo
+from helpers.engine import SQL
+from helpers.marts import prepare
+
+
+def sub(customer: str, started_at: str, ended_at: str | None = None, amount: object = 10, **more) -> dict:
+    row = {"customer_id": customer, "plan_id": "basic", "unit_amount": amount, "interval": "month"}
+    return row | {"started_at": started_at, "ended_at": ended_at} | more
+
+
+def sale(customer: str | None, at: str, amount: object = 10, **more) -> dict:
+    return {"customer_id": customer, "transacted_at": at, "amount": amount} | more
+
+
+@pytest.fixture
+def make(tmp_path, write_params):
+    """A function that prepares a book from rows: (month, table=[row, …], policy={…}) -> Book."""
+
+    def make(month: str, policy: dict | None = None, **tables: list[dict]):
+        for name, rows in tables.items():
+            frame = pd.DataFrame(rows)
+            if name == "subscriptions" and "subscription_id" not in frame:
+                frame.insert(0, "subscription_id", [f"S{number}" for number in range(len(frame))])
+            frame.to_csv(tmp_path / f"{name}.csv", index=False)
+        params = write_params(tmp_path, month, list(tables), policy=policy or {})
+        return prepare(str(params), None, str(tmp_path / "run"))
+
+    return make
+
+
+def mart(book, name: str, *columns: str) -> pd.DataFrame:
+    """Columns of a mart in the order of its key, by the first part of it."""
+    frame = book.engine.table(f"mart_{name}").order(", ".join(MARTS[name])).df()
+    return frame.set_index(MARTS[name][0])[list(columns)]
+
+
+def moved(book, *columns: str) -> dict[str, list]:
+    """The months in which something moved, with the numbers asked for."""
+    months = book.frame("summaries/months").set_index("period")[list(columns)]
+    return {period: list(row) for period, row in months.iterrows() if any(row)}
+
+
+def by_age(book) -> pd.DataFrame:
+    """Customers of the whole book that enter, end and are censored at each age in months."""
+    table = book.frame("summaries/survival").query("dimension == 'all'")
+    return table.set_index("month")[["entered", "events", "censored"]]
+
+
+# Time
+
+AGES = [                                                # started, ended, months lived or observed at 1 July, over
+    ("2024-01-31", "2024-02-29", 1, True),               # 31 January + 1 month is 29 February
+    ("2024-01-31", "2024-02-29 00:00:01", 2, True),      # a second later: the next anniversary is 31 March
+    ("2024-01-31 10:00", "2024-01-31 12:00", 1, True),   # at least 1
+    ("2024-02-29", "2024-03-29", 1, True),               # a later month has the day again
+    ("2024-01-31", None, 5, False),                      # + 5 is 30 June
+    ("2024-03-01", None, 4, False),                      # + 4 is as_of itself, 1 July
+    ("2024-03-01 00:00:01", None, 3, False),             # a second late
+    ("2024-05-15", "2024-06-15", 1, True),
+    ("2024-05-15", "2024-06-15 00:00:01", 1, False),     # falls at 2, on 15 July: the month is not finished
+    ("2024-06-10", "2024-06-20", 0, False),              # not a month old at as_of: never at risk
+]
+
+
+def test_age_counts_completed_months(make):
+    rows = [sub(f"C{number}", started, ended) for number, (started, ended, *_) in enumerate(AGES)]
+    book = make("2024-06", subscriptions=rows)
+    found = mart(book, "customers", "spell_months", "spell_ended").values.tolist()
+    assert found == [[age, over] for *_, age, over in AGES]
+    assert by_age(book).T.to_dict("list") == {
+        0: [9, 0, 0], 1: [0, 4, 1], 2: [0, 1, 0], 3: [0, 0, 1], 4: [0, 0, 1], 5: [0, 0, 1]}
+
+
+def test_what_ends_at_a_month_end_is_still_live_there_and_what_starts_there_is_not_yet(make):
+    book = make("2024-06", subscriptions=[
+        sub("ann", "2024-04-10", "2024-06-01"), sub("bob", "2024-04-10", "2024-05-31 23:59:59"),
+        sub("cat", "2024-06-01")])
+    assert moved(book, "new", "churned", "active_end") == {
+        "2024-04": [2, 0, 2], "2024-05": [0, 1, 1], "2024-06": [1, 1, 1]}
+
+
+def test_rows_of_later_months_wait_and_later_ends_are_not_known_unless_announced(make):
+    later, canceled = "2024-07-10", "2024-06-20"
+    book = make("2024-06", subscriptions=[
+        sub("ann", "2024-01-05", later), sub("bob", "2024-01-05", later, canceled_at=canceled),
+        sub("cat", "2024-01-05", later, canceled_at="2024-07-01", paused_at="2024-07-02", cancel_reason="price"),
+        sub("dan", "2024-01-05", "2024-06-05"), sub("eve", "2024-07-01")])
+    known = mart(book, "subscriptions", "ended_at", "canceled_at", "paused_at", "cancel_reason").set_index(pd.Index(
+        ["ann", "bob", "cat", "dan"]))
+    assert known["ended_at"].astype("str").where(known["ended_at"].notna(), "").to_list() == [
+        "", "2024-07-10", "", "2024-06-05"]
+    assert known["canceled_at"].notna().to_list() == [False, True, False, False]
+    assert not known[["paused_at", "cancel_reason"]].notna().any(axis=None)
+    rows = book.frame("summaries/rows").set_index(["table", "stage"]).loc["subscriptions", "rows"]
+    assert rows.to_dict() == {"read": 5, "kept": 4, "rejected": 0, "after_as_of": 1}
+    assert mart(book, "customers", "spell_ended").loc[["ann", "bob", "cat", "dan"], "spell_ended"].to_list() == [
+        False, False, False, True]
+
+
+def test_a_customer_known_without_a_date_stays_though_a_later_row_repeats_the_key(make):
+    rows = [{"customer_id": "ann", "created_at": None, "channel": "search"},
+            {"customer_id": "ann", "created_at": "2024-08-01", "channel": "social"}]
+    book = make("2024-06", subscriptions=[sub("ann", "2024-01-05")], customers=rows)
+    assert mart(book, "customers", "channel").loc["ann", "channel"] == "search"
+
+
+def test_trials_do_not_pay(make):
+    book = make("2024-06", subscriptions=[
+        sub("ann", "2024-05-06", trial_ended_at="2024-05-20"), sub("bob", "2024-05-25", trial_ended_at="2024-06-08"),
+        sub("cat", "2024-05-06", "2024-05-20", trial_ended_at="2024-05-20"),         # left with the trial
+        sub("dan", "2024-06-25", trial_ended_at="2024-07-09")])                      # still in it
+    assert moved(book, "new", "churned", "in_month_churn", "acquired") == {
+        "2024-05": [1, 0, 0, 1], "2024-06": [1, 0, 0, 1]}
+    started = mart(book, "customers", "started_at")["started_at"].dropna()
+    assert started.astype("str").to_dict() == {"ann": "2024-05-20", "bob": "2024-06-08"}
+
+
+def test_a_full_discount_is_no_customer_until_it_ends(make):
+    free = {"discount_amount": 10}
+    book = make("2024-06", subscriptions=[
+        sub("ann", "2024-03-01", **free, discount_ends_at="2024-05-15"), sub("bob", "2024-03-01", **free),
+        sub("cat", "2024-03-01", **free, discount_ends_at="2024-05-01"),             # in force at T itself
+        sub("dan", "2024-03-01", discount_amount=4, discount_ends_at="2024-06-01")])
+    assert moved(book, "new", "mrr_new", "mrr_expansion") == {
+        "2024-03": [1, 6, 0], "2024-05": [2, 20, 0], "2024-06": [0, 0, 4]}
+
+
+def test_list_prices_are_mrr_where_the_policy_says_so(make):
+    row = sub("ann", "2024-05-01", discount_amount=4)
+    assert moved(make("2024-05", subscriptions=[row]), "mrr_end") == {"2024-05": [6]}
+    book = make("2024-05", {"mrr_includes_discounts": False}, subscriptions=[row])
+    assert moved(book, "mrr_end") == {"2024-05": [10]}
+
+
+def test_paused_customers_resume_and_are_neither_churned_nor_reactivated(make):
+    book = make("2024-06", subscriptions=[
+        sub("ann", "2024-03-05", paused_at="2024-04-10", resumed_at="2024-06-05"),
+        sub("bob", "2024-03-05", "2024-05-20", paused_at="2024-04-10")])             # ends while paused
+    columns = ["new", "paused", "resumed", "churned", "reactivated", "mrr_paused", "mrr_resumed", "mrr_end"]
+    assert moved(book, *columns) == {
+        "2024-03": [2, 0, 0, 0, 0, 0, 0, 20], "2024-04": [0, 2, 0, 0, 0, 20, 0, 0],
+        "2024-06": [0, 0, 1, 0, 0, 0, 10, 10]}
+    assert mart(book, "customers", "spell_months", "spell_ended").values.tolist() == [[3, False], [3, True]]
+
+
+def test_a_partial_pause_is_contraction(make):
+    book = make("2024-04", subscriptions=[
+        sub("ann", "2024-03-05"), sub("ann", "2024-03-05", amount=7, paused_at="2024-04-10")])
+    assert moved(book, "mrr_new", "mrr_contraction", "mrr_paused", "paused") == {
+        "2024-03": [17, 0, 0, 0], "2024-04": [0, 7, 0, 0]}
+
+
+def test_a_swap_of_plans_is_no_end(make):
+    book = make("2024-06", subscriptions=[
+        sub("ann", "2024-03-05", "2024-04-05"), sub("ann", "2024-04-05", amount=25, plan_id="plus")])
+    assert moved(book, "new", "churned", "in_month_churn", "mrr_new", "mrr_expansion") == {
+        "2024-03": [1, 0, 0, 10, 0], "2024-04": [0, 0, 0, 0, 15]}
+    customer = mart(book, "customers", "first_plan_id", "spell_ended", "spell_months").loc["ann"]
+    assert customer.to_list() == ["basic", False, 3]
+
+
+def test_versions_of_a_subscription_are_one_customer(make):
+    book = make("2024-06", subscriptions=[
+        sub("ann", "2024-03-05", subscription_id="S", valid_from="2024-03-05", valid_to="2024-04-10"),
+        sub("ann", "2024-03-05", subscription_id="S", valid_from="2024-04-10", valid_to="2024-07-10", amount=12),
+        sub("ann", "2024-03-05", subscription_id="S", valid_from="2024-07-10", amount=99)])
+    assert moved(book, "new", "churned", "mrr_new", "mrr_expansion", "mrr_end") == {
+        "2024-03": [1, 0, 10, 0, 10], "2024-04": [0, 0, 0, 2, 12], "2024-05": [0, 0, 0, 0, 12],
+        "2024-06": [0, 0, 0, 0, 12]}
+
+
+def test_who_returns_is_reactivated_and_survival_keeps_the_first_spell(make):
+    book = make("2024-06", subscriptions=[sub("ann", "2024-01-05", "2024-02-20"), sub("ann", "2024-04-10", amount=15)])
+    assert moved(book, "new", "churned", "reactivated", "mrr_reactivation") == {
+        "2024-01": [1, 0, 0, 0], "2024-02": [0, 1, 0, 0], "2024-04": [0, 0, 1, 15]}
+    assert mart(book, "customers", "spell_months", "spell_ended").loc["ann"].to_list() == [2, True]
+
+
+def test_who_joins_and_leaves_within_a_month_is_acquired_but_counted_apart(make):
+    rows = [sub("ann", "2024-04-03", "2024-04-20"), sub("bob", "2024-03-31", "2024-04-01")]
+    book = make("2024-06", subscriptions=rows)
+    assert moved(book, "new", "churned", "in_month_churn", "acquired", "active_end") == {
+        "2024-03": [1, 0, 0, 1, 1], "2024-04": [0, 1, 1, 1, 0]}
+
+
+def test_a_customer_stands_in_the_highest_tier_paid_for(make):
+    plans = [{"plan_id": name, "tier_rank": rank} for name, rank in [("basic", 1), ("plus", 2), ("pro", 3)]]
+    book = make("2024-05", plans=plans, subscriptions=[
+        sub("ann", "2024-03-05", amount=50), sub("ann", "2024-04-05", plan_id="plus"),     # higher, though cheaper
+        sub("bob", "2024-03-05", "2024-04-05", plan_id="pro"), sub("bob", "2024-04-05", amount=4),
+        sub("cat", "2024-03-05", "2024-05-20"), sub("dan", "2024-03-05", paused_at="2024-05-05")])
+    states = book.frame("summaries/tier_states")
+    states = states[states["month"] > 2024 * 12 + 3].astype({"month": "int64"})
+    columns = ["month", "from_plan", "to_plan", "customers", "mrr_start", "mrr_end"]
+    april, may = 2024 * 12 + 4, 2024 * 12 + 5
+    assert states[columns].values.tolist() == [
+        [april, "basic", "basic", 2, 20, 20], [april, "basic", "plus", 1, 50, 60], [april, "pro", "basic", 1, 10, 4],
+        [may, "basic", "(churned)", 1, 10, 0], [may, "basic", "(paused)", 1, 10, 0], [may, "basic", "basic", 1, 4, 4],
+        [may, "plus", "plus", 1, 60, 60]]
+
+
+def test_past_due_stays_paying_for_the_days_of_grace(make):
+    rows = [sub(name, "2024-04-05", past_due_since=since)
+            for name, since in [("ann", "2024-05-24"), ("bob", "2024-05-25"), ("cat", "2024-07-01")]]
+    book = make("2024-06", subscriptions=rows)                # 24 May + 7 days is 31 May; 25 May + 7 days is T, 1 June
+    assert moved(book, "new", "churned") == {"2024-04": [3, 0], "2024-05": [0, 1], "2024-06": [0, 1]}
+    strict = make("2024-06", {"grace_days": 6}, subscriptions=rows)
+    assert moved(strict, "new", "churned") == {"2024-04": [3, 0], "2024-05": [0, 2]}
+
+
+# Policies
+
+def test_a_buyer_is_active_for_exactly_180_days(make):
+    book = make("2024-08", transactions=[
+        sale("ann", "2024-01-03"),                       # 3 January + 180 days is 1 July 2024: active there
+        sale("bob", "2024-01-02 23:59:59"),              # a second less: gone in June
+        sale("bob", "2024-08-20")])
+    assert moved(book, "new", "churned", "reactivated", "active_end") == {
+        "2024-01": [2, 0, 0, 2], "2024-02": [0, 0, 0, 2], "2024-03": [0, 0, 0, 2], "2024-04": [0, 0, 0, 2],
+        "2024-05": [0, 0, 0, 2], "2024-06": [0, 1, 0, 1], "2024-07": [0, 1, 0, 0], "2024-08": [0, 0, 1, 1]}
+    ends = mart(book, "customers", "ended_on", "spell_months", "spell_ended")
+    assert ends["ended_on"].astype("str").to_list() == ["2024-07-01", "2024-06-30"]
+    assert ends[["spell_months", "spell_ended"]].values.tolist() == [[6, True], [6, True]]
+
+
+def test_a_sale_on_the_last_active_day_continues_the_spell(make):
+    book = make("2024-12", {"inactive_days": 30}, transactions=[
+        sale("ann", "2024-03-01"), sale("ann", "2024-03-31"), sale("bob", "2024-03-01"), sale("bob", "2024-04-01")])
+    spells = mart(book, "spells", "spell", "ended_on")
+    assert spells["ended_on"].astype("str").groupby(level=0).agg(list).to_dict() == {
+        "ann": ["2024-04-30"], "bob": ["2024-03-31", "2024-05-01"]}
+
+
+INTERVALS = [
+    ("year", 1, "120", 10), ("month", 3, "30", 10), ("week", 1, "12", 52), ("day", 1, "2", 60.875),
+    ("week", 4, "10", 10.8333),        # 520 / 48
+    ("year", 2, "130.95", 5.4563),     # 5.45625: half away from zero
+    ("day", 1, "0.82", 24.9588),       # 24.95875
+]
+
+
+def test_intervals_become_months(make):
+    rows = [sub(f"C{number}", "2024-05-01", amount=amount, interval=interval, interval_count=count)
+            for number, (interval, count, amount, _) in enumerate(INTERVALS)]
+    found = mart(make("2024-05", subscriptions=rows), "subscription_months", "mrr")["mrr"]
+    assert found.map(float).to_list() == [mrr for *_, mrr in INTERVALS]
+
+
+def test_quantity_multiplies_and_a_discount_never_pays_out(make):
+    book = make("2024-05", subscriptions=[
+        sub("ann", "2024-05-01", quantity=3, discount_amount=5), sub("bob", "2024-05-01", discount_amount=11)])
+    assert mart(book, "subscription_months", "mrr")["mrr"].to_dict() == {"ann": 25}
+
+
+def test_who_was_there_before_the_book_enters_the_risk_set_late(make):
+    book = make("2024-06", {"observed_from": "2024-03-01"}, subscriptions=[
+        sub("ann", "2023-12-01", "2024-05-01"),          # 3 months old when watching begins, 5 when it ends
+        sub("bob", "2023-12-15"),                        # 2½: the first month of age wholly watched begins at 3
+        sub("cat", "2024-03-01"),                        # watched from the start
+        sub("dan", "2023-12-15", "2024-03-10")])         # gone in the month of age that was only half watched
+    assert by_age(book).T.to_dict("list") == {0: [1, 0, 0], 3: [2, 0, 0], 4: [0, 0, 1], 5: [0, 1, 0], 6: [0, 0, 1]}
+
+
+def test_nothing_moves_before_the_book_is_complete(make):
+    rows = [sub("ann", "2023-12-01"), sub("bob", "2024-04-05")]
+    book = make("2024-06", {"observed_from": "2024-03-01"}, subscriptions=rows)
+    months = book.frame("summaries/months").set_index("period")
+    assert months.index[months["moves"]].to_list() == ["2024-03", "2024-04", "2024-05", "2024-06"]
+
+
+def test_who_is_seen_at_the_left_edge_is_not_new(make):
+    book = make("2024-04", {"left_edge_months": 2}, transactions=[
+        sale("ann", "2024-01-05"), sale("bob", "2024-02-05"), sale("cat", "2024-03-05"), sale("ann", "2024-03-06")])
+    assert mart(book, "customers", "is_new")["is_new"].to_dict() == {"ann": False, "bob": False, "cat": True}
+    months = book.frame("summaries/months").set_index("period")
+    assert months["moves"].to_list() == [False, False, True, True]
+    assert months["acquired"].to_list() == [0, 0, 1, 0]
+    assert set(book.frame("summaries/cohorts")["cohort"]) == {2024 * 12 + 3}
+
+
+def test_spend_is_split_by_days_to_the_cent(make):
+    book = make("2024-06", subscriptions=[sub("ann", "2024-01-05")], marketing_spend=[
+        {"period_start": start, "period_end": end, "channel": channel, "amount": amount}
+        for start, end, channel, amount in [
+            ("2024-01-30", "2024-02-01", "search", 100),     # two of three days in January: 66.6667 and 33.3333
+            ("2024-01-01", "2024-03-31", "social", "0.01"),  # 31, 29 and 31 of 91 days
+            ("2024-06-29", "2024-07-02", "mail", 100)]])     # two of four days lie before as_of
+    spend = book.engine.table("mart_marketing_spend").df().set_index(["channel", "month"])["amount"].map(float)
+    january = 2024 * 12 + 1
+    assert spend.to_dict() == {
+        ("search", january): 66.6667, ("search", january + 1): 33.3333, ("mail", january + 5): 50,
+        ("social", january): 0.0034, ("social", january + 1): 0.0032, ("social", january + 2): 0.0034}
+
+
+# Rows
+
+def test_rows_read_are_kept_rejected_or_later_to_the_cent(make):
+    book = make("2024-06", transactions=[
+        sale("ann", "2024-05-01", "10.10", transaction_id="a"), sale("ann", "2024-05-02", "-0.35", transaction_id="b"),
+        sale("ann", "no date", "7.77", transaction_id="c"), sale("ann", "2024-05-03", "seven", transaction_id="d"),
+        sale("ann", "2024-05-04", "1.01", transaction_id="e", type="gift"),
+        sale("bob", "2024-07-01", "99.99", transaction_id="f"),
+        sale("bob", "2024-06-30 23:59:59", "0.01", transaction_id="g")])
+    rows = book.frame("summaries/rows").set_index("stage")
+    assert rows["rows"].to_dict() == {"read": 7, "kept": 3, "rejected": 3, "after_as_of": 1}
+    assert rows["amount"].round(4).to_dict() == {"read": 118.53, "kept": 9.76, "rejected": 8.78, "after_as_of": 99.99}
+    assert book.frame("summaries/rejections")[["column", "rule", "amount"]].values.tolist() == [
+        ["amount", "cannot be read", 0], ["transacted_at", "cannot be read", 7.77],
+        ["type", "not an accepted value", 1.01]]
+
+
+def test_a_repeated_key_is_kept_once_and_told(make):
+    line = {"transaction_id": "a", "line_no": 1}
+    book = make(
+        "2024-06", customers=[{"customer_id": "ann", "channel": "search"}] * 2,
+        transactions=[sale("ann", "2024-05-01", 5, **line), sale("ann", "2024-05-02", 6, **line),
+                      sale("ann", "2024-07-02", 7, **line), sale("ann", "2024-05-01", 8, **line | {"line_no": 2})],
+        subscriptions=[sub("ann", "2024-01-05", amount=amount, subscription_id="S") for amount in (10, 11)])
+    told = book.frame("summaries/rejections").set_index("table")[["rule", "rows", "amount"]]
+    assert told.T.to_dict("list") == {
+        "customers": ["key stands twice", 1, 0], "subscriptions": ["key stands twice", 1, 11],
+        "transactions": ["key stands twice", 1, 6]}
+    assert mart(book, "transactions", "revenue")["revenue"].map(float).to_list() == [5, 8]
+
+
+def test_lines_without_a_number_are_all_kept_and_numbered_by_what_they_say(make):
+    rows = [sale("ann", "2024-05-01", amount, product_id=product) for amount, product in [(5, "x"), (3, "y"), (5, "x")]]
+    book = make("2024-06", transactions=rows)
+    lines = mart(book, "transactions", "line_no", "amount", "product_id")
+    assert lines.astype({"amount": "float"}).values.tolist() == [[1, 3, "y"], [2, 5, "x"], [3, 5, "x"]]
+    assert book.frame("summaries/months")["orders"].sum() == 1        # no id: one transaction a customer and instant
+
+
+def test_guests_failed_payments_adjustments_and_free_sales_count_where_they_should(make):
+    book = make("2024-05", transactions=[
+        sale("ann", "2024-05-01", 10), sale(None, "2024-05-02", 20), sale("bob", "2024-05-03", 40, status="failed"),
+        sale("ann", "2024-05-04", -1, type="adjustment"), sale("ann", "2024-05-05", -2), sale("cat", "2024-05-06", 0)])
+    month = book.frame("summaries/months").iloc[-1]
+    assert month[["revenue", "revenue_unattributed", "orders", "buyers", "active_end"]].to_list() == [27, 20, 3, 2, 2]
+    assert mart(book, "customers", "orders", "sale_days").loc["ann"].to_list() == [1, 1]
+
+
+# RFM
+
+def test_equal_customers_score_equal_and_the_most_recent_get_5(make):
+    days = {"ann": ["01", "02"], "bob": ["02"], "cat": ["02"], "dan": ["01"], "eve": ["01"]}
+    book = make("2024-05", transactions=[sale(name, f"2024-05-{day}") for name, own in days.items() for day in own])
+    table = mart(book, "rfm_customers", "recency_days", "frequency", "monetary", "r", "f", "m").astype("int64")
+    assert table.T.to_dict("list") == {                  # n = 5: the rank less 1 is the number of fifths
+        "ann": [30, 2, 20, 5, 5, 5], "bob": [30, 1, 10, 5, 1, 1], "cat": [30, 1, 10, 5, 1, 1],
+        "dan": [31, 1, 10, 2, 1, 1], "eve": [31, 1, 10, 2, 1, 1]}   # three are more recent: 5 − floor(5 · 3 / 5)
+
+
+def test_below_five_customers_nobody_scores(make):
+    book = make("2024-05", transactions=[sale(name, "2024-05-01") for name in ("ann", "bob", "cat", "dan")])
+    table = mart(book, "rfm_customers", "frequency", "r", "f", "m", "segment")
+    assert table["frequency"].to_list() == [1, 1, 1, 1]
+    assert table[["r", "f", "m", "segment"]].isna().all(axis=None)
+
+
+def test_monetary_is_net_of_refunds_and_nothing_else(make):
+    book = make("2024-05", transactions=[
+        sale("ann", "2024-05-01", 50), sale("ann", "2024-05-02", -20), sale("ann", "2024-05-03", -5, type="adjustment"),
+        sale("ann", "2024-05-04", 9, status="failed"), sale("bob", "2024-05-05", -3)])
+    table = mart(book, "rfm_customers", "recency_days", "frequency", "monetary").astype("float64")
+    assert table.T.to_dict("list") == {"ann": [31, 1, 30]}          # bob never bought
+
+
+def test_subscription_invoices_are_no_purchases(make):
+    book = make("2024-05", subscriptions=[sub("ann", "2024-01-05")], transactions=[
+        sale("ann", "2024-05-01", 10, item_type="subscription"), sale("ann", "2024-05-02", 30, item_type="service"),
+        sale("ann", "2024-05-03", 20)])                   # not said what it is: in a book of subscriptions, no purchase
+    assert mart(book, "rfm_customers", "frequency", "monetary").astype("float64").loc["ann"].to_list() == [1, 30]
+
+
+# Whole books
+
+@pytest.mark.parametrize("company", ["demo_book", "cdnow_book"])
+@pytest.mark.parametrize("name", MARTS)
+def test_a_mart_has_one_row_a_key(company, name, request):
+    frame = request.getfixturevalue(company).engine.table(f"mart_{name}").select(*MARTS[name]).df()
+    assert not frame.duplicated().any()
+
+
+def test_mrr_movements_lead_from_start_to_end(demo_book):
+    months = demo_book.frame("summaries/months")
+    gains = months[["mrr_new", "mrr_reactivation", "mrr_resumed", "mrr_expansion"]].sum(axis=1)
+    losses = months[["mrr_contraction", "mrr_paused", "mrr_churn"]].sum(axis=1)
+    assert (months["mrr_start"] + gains - losses - months["mrr_end"]).abs().max() < 0.00005
+    assert (months["mrr_start"].iloc[1:].to_numpy() == months["mrr_end"].iloc[:-1].to_numpy()).all()
+    people = months["active_start"] + months["new"] + months["reactivated"] + months["resumed"]
+    assert (people - months["churned"] - months["paused"] == months["active_end"]).all()
+
+
+@pytest.fixture(scope="module")
+def extracts(tmp_path_factory, write_params):
+    """December 2024 twice: from an extract taken six months later, and from one taken at its end."""
+    later, then = tmp_path_factory.mktemp("later"), tmp_path_factory.mktemp("then")
+    write_demo(later, customers=300, months=36, end="2025-06")
+    as_of = "2025-01-01"                                   # ISO times order as text
+    dated = {"transactions": "transacted_at", "subscriptions": "started_at", "customers": "created_at",
+             "addons": "started_at", "marketing_spend": "period_start", "costs": "month"}
+    for name in FILES:
+        rows = pd.read_csv(later / f"{name}.csv", dtype="str", keep_default_na=False)
+        if name in dated:
+            rows = rows[rows[dated[name]] < as_of]
+        if name == "subscriptions":
+            announced = rows["canceled_at"].between("2", as_of, inclusive="left")
+            rows.loc[(rows["ended_at"] >= as_of) & ~announced, "ended_at"] = ""
+            for column in ("canceled_at", "paused_at", "resumed_at"):
+                rows.loc[rows[column] >= as_of, column] = ""
+            rows.loc[rows["canceled_at"] == "", "cancel_reason"] = ""
+            rows.loc[(rows["ended_at"] == "") | (rows["ended_at"] >= as_of), "churn_kind"] = ""
+        if name == "addons":
+            rows.loc[rows["ended_at"] >= as_of, "ended_at"] = ""
+        rows.to_csv(then / f"{name}.csv", index=False)
+    params = [write_params(folder, "2024-12", list(FILES)) for folder in (later, then)]
+    return [prepare(str(path), None, str(path.parent / "run")) for path in params]
+
+
+ABOUT_FILES = {"inputs", "rows", "rejections", "rejected_rows", "trace"}
+
+
+@pytest.mark.parametrize("query", sorted({path.stem for path in (SQL / "summaries").glob("*.sql")} - ABOUT_FILES))
+def test_a_later_extract_gives_the_same_numbers(extracts, query):
+    later, then = (book.frame(f"summaries/{query}") for book in extracts)
+    assert len(later)
+    assert_frame_equal(later, then, check_exact=True)
+
+
+@pytest.mark.parametrize("name", MARTS)
+def test_a_later_extract_gives_the_same_marts(extracts, name):
+    later, then = (book.engine.table(f"mart_{name}").order(", ".join(MARTS[name])).df() for book in extracts)
+    about_files = [column for column in ("file", "line") if column in later]
+    assert len(later)
+    assert_frame_equal(later.drop(columns=about_files), then.drop(columns=about_files), check_exact=True)
+
+
+def test_telco_counts(shared_data, write_params, tmp_path):
+    folder = shared_data / "telco"
+    tables = {name: {"path": str(folder / f"{name}.csv")} for name in ("subscriptions", "customers", "addons")}
+    book = prepare(str(write_params(tmp_path, "2018-12", [], sources=tables)), None, str(tmp_path / "run"))
+    rows = book.frame("summaries/rows").set_index(["table", "stage"]).loc["subscriptions", "rows"]
+    assert rows.to_dict() == {"read": 7043, "kept": 7032, "rejected": 0, "after_as_of": 11}
+    month = book.frame("summaries/months").iloc[-1]
+    # of the 1,869 who left, 380 had a tenure of one month: they came and left within December
+    assert month[["period", "active_start", "churned", "in_month_churn"]].to_list() == ["2018-12", 6419, 1489, 380]
+    assert book.frame("summaries/survival").query("dimension == 'all'")["events"].sum() == 1869
+
+
