@@ -12,7 +12,6 @@ from functools import partial, wraps
 from pathlib import Path
 
 import pandas as pd
-import seaborn as sns
 from IPython.display import HTML
 from markupsafe import Markup
 from matplotlib import style
@@ -115,6 +114,8 @@ def waterfall(table, *, title, unit) -> Figure:
 @_house
 def heatmap(matrix, *, title, unit, annotate=True) -> Figure:
     """One cell per index and column label, the names of both on the axes; unknown cells stay blank."""
+    import seaborn as sns  # here, as it takes longer to import than everything else together
+
     matrix = matrix.astype(float)
     across = [_label(name, 12) for name in matrix.columns]
     cell = max(0.52, 0.1 * max(map(len, across), default=0))  # inches, so that the longest name has room

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from helpers.models.intervals import Estimate
 from helpers.models.sbg import Sbg
@@ -26,7 +26,8 @@ def horizon_sum(
 
     table : a `kaplan_meier` table. model : sBG whose hazards go on where fewer than `min_at_risk` are at risk (None:
     unknown beyond, and so is the sum where it is needed). horizon : months. rate : discount a month, a fraction.
-    The interval is Greenwood's for the ages seen, plus the model's covariance for the rest, on the log scale.
+    The interval is Greenwood's for the ages seen, plus the model's covariance for the rest, on the log scale; both come
+    from the same ends, so they err together: an efficient fit varies with any other as with itself (Hausman 1978).
     """
     seen = int(table.loc[(table["month"] == 0) | (table["at_risk"] >= min_at_risk), "month"].max())
     known = table[table["month"] <= min(seen, horizon - 1)].set_index("month").reindex(range(min(seen, horizon - 1) + 1))
@@ -35,26 +36,22 @@ def horizon_sum(
     if len(survival) < horizon and model is None:
         return HorizonSum(np.nan, float(survival @ factors[: len(survival)]), np.nan, n, seen, np.nan, ())
 
-    def extended(of: Sbg | None) -> np.ndarray:
-        later = np.arange(len(survival), horizon)
-        return np.concatenate([survival, survival[-1] * np.cumprod(1 - of.hazard(later))]) if len(later) else survival
-
-    curve = extended(model)
+    ages, curve = np.arange(1, horizon), survival
+    if beyond := len(survival) < horizon:
+        curve = np.append(survival, survival[-1] * np.cumprod(1 - model.hazard(ages[len(survival) - 1 :])))
     worth = curve * factors
     value = worth.sum()
     at_risk, events = known["at_risk"].to_numpy(dtype=float), known["events"].fillna(0).to_numpy(dtype=float)
     left = at_risk - events
     greenwood = np.divide(events, at_risk * left, out=np.zeros_like(events), where=(events > 0) & (left > 0))
-    after = worth[::-1].cumsum()[::-1][: len(survival)]
-    variance = float((after**2 * greenwood).sum())
-    if len(survival) < horizon and model.covariance is not None:
-        step = 1e-4
-        slope = [
-            ((extended(Sbg(*(np.array([model.alpha, model.beta]) * np.exp(step * unit)))) * factors).sum() - value) / step
-            for unit in np.eye(2)
-        ]
-        variance += float(slope @ np.asarray(model.covariance) @ slope)
-    half = norm.ppf(0.5 + confidence / 2) * np.sqrt(variance) / value
+    after = worth[::-1].cumsum()[::-1]  # what a hazard at each age moves
+    variance = float((after[: len(survival)] ** 2 * greenwood).sum())
+    if beyond and model.covariance is not None:
+        hazard = model.hazard(ages)
+        slopes = np.array([-hazard, hazard * model.beta / (model.beta + ages - 1)]) * after[1:]  # by log alpha, log beta
+        early, late = slopes[:, : len(survival) - 1].sum(axis=1), slopes[:, len(survival) - 1 :].sum(axis=1)
+        variance += max(0.0, float(late @ model.covariance @ (late + 2 * early)))
+    half = ndtri(0.5 + confidence / 2) * np.sqrt(variance) / value
     share = float(worth[len(survival) :].sum() / value)
     bounds = float(value), float(value * np.exp(-half)), float(value * np.exp(half))
     return HorizonSum(*bounds, n, seen, share, tuple(curve))

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, logit
-from scipy.stats import norm
-from scipy.stats import t as student
+from scipy.special import expit, logit, ndtri, stdtrit
 
 
 @dataclass(frozen=True)
@@ -22,7 +20,7 @@ class Estimate:
 def wilson(successes, n, confidence: float) -> tuple[np.ndarray, np.ndarray]:
     """Low and high of proportions successes / n, arrays or numbers; NaN where n is 0 (Wilson 1927)."""
     successes, n = np.asarray(successes, dtype=float), np.asarray(n, dtype=float)
-    z = norm.ppf(0.5 + confidence / 2)
+    z = ndtri(0.5 + confidence / 2)
     with np.errstate(divide="ignore", invalid="ignore"):
         half = z * np.sqrt(successes * (n - successes) / n + z**2 / 4)
     centre = successes + z**2 / 2
@@ -48,7 +46,7 @@ def pooled_rate(events, exposures, confidence: float) -> Estimate:
     else:
         variance = rate * (1 - rate)
         dispersion = max(1, ((events - rate * exposures) ** 2 / exposures).sum() / variance / free)
-        half = student.ppf(0.5 + confidence / 2, free) * np.sqrt(dispersion / (n * variance))
+        half = stdtrit(free, 0.5 + confidence / 2) * np.sqrt(dispersion / (n * variance))
         low, high = expit(logit(rate) - half), expit(logit(rate) + half)
     return Estimate(rate, float(low), float(high), n)
 
@@ -63,7 +61,7 @@ def ratio_of_sums(n, sum_y, sum_x, sum_yy, sum_xy, sum_xx, confidence: float) ->
     y, x, yy, xy, xx = (float(total) for total in (sum_y, sum_x, sum_yy, sum_xy, sum_xx))
     ratio = y / x
     residual = max(0.0, yy - 2 * ratio * xy + ratio**2 * xx)  # Σ(y − ratio·x)²; the residuals sum to 0
-    half = float(student.ppf(0.5 + confidence / 2, n - 1) * np.sqrt(residual * n / max(n - 1, 1)) / abs(x))
+    half = float(stdtrit(n - 1, 0.5 + confidence / 2) * np.sqrt(residual * n / max(n - 1, 1)) / abs(x))
     return Estimate(ratio, ratio - half, ratio + half, int(n))  # n = 1: Student without freedom is NaN
 
 

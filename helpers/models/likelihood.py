@@ -26,7 +26,7 @@ def maximise(objective: Callable, start: np.ndarray, curvature=None) -> tuple[np
         before, size = size, np.abs(gradient[free]).max(initial=0.0)
         if size < 1e-8:
             break
-        if fresh := curvature is None or size > before / 3:
+        if curvature is None or size > before / 3:
             curvature = information(objective, theta)
         values, vectors = np.linalg.eigh(curvature[np.ix_(free, free)])
         for damping in (1e-9, *10.0 ** np.arange(-6, 5)):  # flat directions give way first
@@ -37,8 +37,7 @@ def maximise(objective: Callable, start: np.ndarray, curvature=None) -> tuple[np
                 theta, (value, gradient) = trial, there
                 break
         else:
-            if fresh:
-                break  # no step goes up: as high as double precision tells
+            break  # no step goes up: as high as double precision tells
     if not (np.isfinite(value) and size < 1e-3):
         raise ValueError(f"the likelihood has no maximum that could be reached: slope {size:.2g} at {np.exp(theta)}")
     return theta, float(value)

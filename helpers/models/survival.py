@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from .intervals import Estimate
 
@@ -45,10 +45,10 @@ def kaplan_meier(ends: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
     with np.errstate(divide="ignore", invalid="ignore"):
         survival = np.cumprod(np.where(d > 0, 1 - d / n, 1.0))
         spread = np.sqrt(np.cumsum(np.where(d > 0, d / (n * (n - d)), 0.0))) / np.abs(np.log(survival))
-        reach = np.exp(norm.ppf(0.5 + confidence / 2) * spread)
+        reach = np.exp(ndtri(0.5 + confidence / 2) * spread)
         low = np.where(survival == 1, ((1 - confidence) / 2) ** (1 / n), survival**reach)
         high = np.where(survival == 1, 1.0, survival ** (1 / reach))
-    low[0], low[survival == 0], high[survival == 0] = 1.0, np.nan, np.nan  # nobody ends at month 0
+    low[0] = 1.0  # nobody ends at month 0
     return table.assign(survival=survival, low=low, high=high)
 
 
@@ -66,7 +66,7 @@ def restricted_mean(table, horizon: int, min_at_risk: int = 10, confidence: floa
     area = np.append(np.cumsum(seen["survival"].to_numpy()[-2::-1])[::-1], 0.0)  # from each month to `until`
     some = (d > 0) & (d < n)  # where all at risk end, no area is left
     variance = (area[some] ** 2 * d[some] / (n[some] * (n[some] - d[some]))).sum()
-    half = norm.ppf(0.5 + confidence / 2) * np.sqrt(variance) if variance else np.nan
+    half = ndtri(0.5 + confidence / 2) * np.sqrt(variance) if variance else np.nan
     return RestrictedMean(*np.clip([area[0], area[0] - half, area[0] + half], 0, until).tolist(), spells, until)
 
 

@@ -1,0 +1,39 @@
+"""Resampled customers and the search for a maximum."""
+
+import numpy as np
+import pytest
+
+from helpers.models.likelihood import ROOM, information, maximise, resample
+
+
+def test_resampled_weights_keep_the_number_of_customers_and_follow_the_seed():
+    draws = np.array(list(resample([1, 3, 6], 2000, seed=1)))
+    assert (draws.sum(axis=1) == 10).all()
+    assert draws.mean(axis=0) == pytest.approx([1, 3, 6], abs=0.1)
+    assert draws.var(axis=0) == pytest.approx([0.9, 2.1, 2.4], rel=0.1)  # n·p·(1 − p)
+    np.testing.assert_array_equal(draws[:3], list(resample([1, 3, 6], 3, seed=1)))
+
+
+def test_the_maximum_of_a_narrow_ridge_is_found():
+    def ridge(theta):  # highest at (1, 2), ten thousand times steeper across than along
+        along, across = theta.sum() - 3, theta[0] - theta[1] + 1
+        return -(1e-4 * along**2 + across**2), -np.array([2e-4 * along + 2 * across, 2e-4 * along - 2 * across])
+
+    theta, value = maximise(ridge, np.zeros(2))
+    assert theta == pytest.approx([1, 2], abs=1e-3)
+    assert value == pytest.approx(0, abs=1e-9)
+    np.testing.assert_allclose(information(ridge, theta), [[2.0002, -1.9998], [-1.9998, 2.0002]], rtol=1e-6)
+
+
+def test_an_endless_slope_ends_at_the_wall():
+    def slope(theta):
+        short = 40 - theta.sum()
+        return -(short**2) / 2, np.array([short, short])
+
+    theta, _ = maximise(slope, np.zeros(2))
+    assert theta.tolist() == [ROOM, ROOM]
+
+
+def test_a_likelihood_that_is_not_a_number_is_refused():
+    with pytest.raises(ValueError):
+        maximise(lambda theta: (np.nan, np.array([np.nan])), np.zeros(1))
