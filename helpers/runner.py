@@ -106,6 +106,8 @@ def run_report(
         file.write_text(to_yaml(run.params, run.published), encoding="utf-8")
     execute_all(run, stages, jobs)
     render(run, chosen)
+    if not only:
+        shutil.rmtree(run.work / "parts", ignore_errors=True)  # what the pages handed to the summary
     write_manifest(run, chosen)
     if failed := [notebook for notebook in chosen if notebook.error]:
         give_up(run, failed, kept=run.work if only else run.failed)

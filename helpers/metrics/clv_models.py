@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from helpers.contracts import ReportError
 from helpers.models import bgnbd, gamma_gamma, sbg
@@ -114,7 +114,7 @@ def sbg_by_member(ends: pd.DataFrame, *, min_events: int) -> dict[tuple[str, str
 
 def sbg_parameters(fits: dict[tuple[str, str], sbg.Sbg], confidence: float) -> pd.DataFrame:
     """clv_models rows of the sBG fits; bounds from the covariance of the log parameters."""
-    z, rows = norm.ppf(0.5 + confidence / 2), []
+    z, rows = ndtri(0.5 + confidence / 2), []
     for (dimension, member), fit in fits.items():
         spread = np.full(2, np.nan) if fit.covariance is None else np.sqrt(np.diag(fit.covariance))
         for name, value, error in zip(("alpha", "beta"), (fit.alpha, fit.beta), spread, strict=True):
@@ -163,7 +163,8 @@ def departure_holdout(counts: pd.DataFrame, *, draws: int, seed: int, confidence
         totals.append(rng.binomial(n, np.clip(1 - other.survival(ages + ahead) / other.survival(ages), 0, 1)).sum())
     low, high = np.quantile(totals, [(1 - confidence) / 2, (1 + confidence) / 2]) if totals else (np.nan, np.nan)
     predicted = float((n * (1 - fit.survival(ages + ahead) / fit.survival(ages))).sum())
-    naive = float(n.sum() * (1 - (1 - events / risk_set(ends)["at_risk"].sum()) ** ahead))
+    exposure = risk_set(ends)["at_risk"].iloc[1:].sum()  # nobody can leave at month 0
+    naive = float(n.sum() * (1 - (1 - events / exposure) ** ahead))
     weeks_ahead, actual = ahead * WEEKS_A_MONTH, float(alive["left"].sum())
     rows = [
         ("sbg", "all", "all", weeks_ahead, predicted, low, high, actual),

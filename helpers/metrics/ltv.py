@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from helpers.metrics import monthly, share
 from helpers.models.horizon import HorizonSum, horizon_sum
@@ -95,7 +95,7 @@ def lifetimes(churn: Estimate, ends: pd.DataFrame, naive: pd.DataFrame, *, horiz
     error = np.nan
     if done.ended > 1:
         error = np.sqrt(max(0.0, done.months_squared / done.ended - mean**2) / (done.ended - 1))
-    half = norm.ppf(0.5 + confidence / 2) * error
+    half = ndtri(0.5 + confidence / 2) * error
     values = product([], [churn]), area, Estimate(mean, mean - half, mean + half, int(done.ended))
     how = "1 ÷ pooled churn", f"area under Kaplan–Meier to month {area.until}", "completed lifetimes only: biased low"
     return [*zip(LIFETIMES, values, how, strict=True)]

@@ -141,9 +141,11 @@ def purchase_model(tables, policy, terms, transactions: bool):
     )
     if reason:
         return None, {"bg_nbd": reason}
-    return clv_models.fit_purchases(
-        tables["purchases"], tables["repeat_spend"], draws=terms.bootstrap, seed=terms.seed
-    ), {"bg_nbd": ""}
+    try:
+        fitted = clv_models.fit_purchases(tables["purchases"], tables["repeat_spend"], draws=terms.bootstrap, seed=terms.seed)
+    except ValueError as error:  # a book that no parameters fit is no fault of the run
+        return None, {"bg_nbd": f"no fit: {error}"}
+    return fitted, {"bg_nbd": ""}
 
 
 def net(future, months, costs, cac_value: float, policy, last: int) -> Estimate:

@@ -30,8 +30,8 @@ def horizon_sum(
     from the same ends, so they err together: an efficient fit varies with any other as with itself (Hausman 1978).
     """
     seen = int(table.loc[(table["month"] == 0) | (table["at_risk"] >= min_at_risk), "month"].max())
-    known = table[table["month"] <= min(seen, horizon - 1)].set_index("month").reindex(range(min(seen, horizon - 1) + 1))
-    survival, n = known["survival"].ffill().to_numpy(), int(table["at_risk"].max())
+    known = table[table["month"] <= min(seen, horizon - 1)]
+    survival, n = known["survival"].to_numpy(), int(table["at_risk"].max())
     factors = (1 + rate) ** -np.arange(horizon, dtype=float)
     if len(survival) < horizon and model is None:
         return HorizonSum(np.nan, float(survival @ factors[: len(survival)]), np.nan, n, seen, np.nan, ())
@@ -41,7 +41,7 @@ def horizon_sum(
         curve = np.append(survival, survival[-1] * np.cumprod(1 - model.hazard(ages[len(survival) - 1 :])))
     worth = curve * factors
     value = worth.sum()
-    at_risk, events = known["at_risk"].to_numpy(dtype=float), known["events"].fillna(0).to_numpy(dtype=float)
+    at_risk, events = known["at_risk"].to_numpy(dtype=float), known["events"].to_numpy(dtype=float)
     left = at_risk - events
     greenwood = np.divide(events, at_risk * left, out=np.zeros_like(events), where=(events > 0) & (left > 0))
     after = worth[::-1].cumsum()[::-1]  # what a hazard at each age moves
