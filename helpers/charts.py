@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 THEME = Path(__file__).parent / "template" / "charts.mplstyle"
+SMALL = 64_000  # characters of an embedded image
 WIDTH = 5.4  # inches; at a phone's 360 pixels 10 points are then 9 pixels high, 11 points 10
 INK, QUIET, FAINT, WHITE = "#1a1a1a", "#595959", "#bdbdbd", "#ffffff"
 BLUE, VERMILION, GREEN, PURPLE, GREY = PALETTE = ("#0173B2", "#D55E00", "#029E73", "#CC78BC", "#949494")
@@ -155,7 +156,7 @@ def survival_curves(table, *, title, unit="share still customers") -> Figure:
 
 
 def captioned(figure: Figure, caption: str, alt: str) -> HTML:
-    """The figure as HTML: PNG at twice the size or SVG, whichever is smaller. Equal figures give equal bytes.
+    """The figure as HTML: SVG, or PNG at twice the size where SVG is large and PNG smaller. Equal figures give equal bytes.
 
     caption : measure, window, source, n. alt : kind of chart, measure, window, finding; ValueError where it is empty.
     """
@@ -165,9 +166,11 @@ def captioned(figure: Figure, caption: str, alt: str) -> HTML:
     with style.context(THEME, after_reset=True):
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # laid out once: a second pass would move things by a hair
-        for mime, metadata in (("png", {"Software": None}), ("svg+xml", {"Date": None})):
+        for mime, metadata in (("svg+xml", {"Date": None}), ("png", {"Software": None})):
             figure.savefig(file := io.BytesIO(), format=mime[:3], dpi=192, metadata=metadata)
             images.append(f"data:image/{mime};base64,{base64.b64encode(file.getvalue()).decode()}")
+            if len(images[0]) < SMALL:
+                break  # a second drawing takes time and would save little
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
     kind = 'class="chart"' if width < 100 * WIDTH else 'class="wide chart" tabindex="0"'  # the wide scroll on a phone
     page = '><img src="{}" alt="{}" width="{}" height="{}"><figcaption>{}</figcaption></figure>'

@@ -26,11 +26,11 @@ class Engine:
     def register(self, name: str, source: duckdb.DuckDBPyRelation | pd.DataFrame | Path) -> None:
         """Make a source readable under `name`: a relation, a small frame of settings, or a Parquet file."""
         if isinstance(source, Path):
-            source = self.connection.read_parquet(str(source))
-        if isinstance(source, pd.DataFrame):
-            self.connection.from_df(source).create(name)  # a copy: the frame may change or go
+            self.connection.read_parquet(str(source)).create_view(name)
+        elif isinstance(source, pd.DataFrame):
+            self.connection.from_df(source).create(name)
         else:
-            source.create_view(name)
+            source.create(name)  # read once: text is parsed slowly, and asked for several times
 
     def build(self, name: str, query: str) -> None:
         """Run a query and keep its result as the table `name`."""
