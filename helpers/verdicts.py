@@ -24,14 +24,18 @@ def judge(metrics: pd.DataFrame, page: str, period: str, *, overrides: dict[str,
     for rule, terms in read_yaml("rules.yaml").items():
         terms = {**terms, **overrides.get(rule, {})}
         found = whole[whole["metric"] == terms["metric"]]
-        if terms["page"] != page or found.empty or pd.isna(found["value"].iloc[0]):
+        if terms["page"] != page or found.empty:
             continue
         row = found.iloc[0]
+        never = row.get("method") == ">H"  # no payback within the horizon: beyond every limit, though no number
+        if pd.isna(row["value"]) and not never:
+            continue
         low, high = (row["value"] if pd.isna(row[side]) else row[side] for side in ("low", "high"))
         severity = severity_of(low, high, better=terms["better"], target=terms["target"], low_limit=terms["low"])
+        severity = "act" if never else severity
         interval = f" ({number(low, row['unit'])} to {number(high, row['unit'])})" if low < high else ""
         text = terms["statement"].format(
-            value=number(row["value"], row["unit"]), interval=interval, target=number(terms["target"], row["unit"])
+            value="more than the horizon" if never else number(row["value"], row["unit"]), interval=interval, target=number(terms["target"], row["unit"])
         )
         if row["n"] < least:
             severity, text = "unclear", f"{text} Only n = {number(row['n'], 'count')}: no verdict."

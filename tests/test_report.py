@@ -97,8 +97,8 @@ class TestDemo:
 
     def test_monthly_metrics_have_thirteen_months(self, demo):
         whole = metrics(demo).query("dimension == 'all'")
-        single = {"rows_in", "rows_kept", "rows_rejected", "rows_after_as_of", "rejected_share", "churn_rate_pooled", "payback_months",
-                  "max_cac", "acquisition_to_retention_cost_ratio"}
+        single = {"rows_in", "rows_kept", "rows_rejected", "rows_after_as_of", "rejected_share", "churn_rate_pooled",
+                  "payback_months", "max_cac", "acquisition_to_retention_cost_ratio"}
         months = whole[~whole["metric"].isin(single) & ~whole["metric"].str.match("ltv|lifetime")].groupby("metric").size()
         assert months[months != 13].to_dict() == {}
 
@@ -134,7 +134,8 @@ class TestPages:
         api = pytest.importorskip("playwright.sync_api")
         with api.sync_playwright() as play:
             try:
-                browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-background-networking"])
+                options = ["--no-sandbox", "--disable-background-networking"]
+                browser = play.chromium.launch(executable_path=CHROMIUM, args=options)
             except api.Error as error:
                 pytest.skip(f"needs Chromium: {str(error).splitlines()[0]}")
             yield browser

@@ -114,3 +114,9 @@ def test_verdicts_are_provisional_where_a_check_failed_or_the_data_are_bad():
     assert verdicts.provisional(doubtful_data, passed)["provisional"].to_list() == [False]
     act = judge(metric(value=0.5))  # but no rule on the data
     assert verdicts.provisional(act, passed)["provisional"].to_list() == [False]
+
+
+def test_a_cost_that_is_not_paid_back_within_the_horizon_is_to_act_on():
+    found = judge(metric("payback_months", np.nan, unit="months", method=">H")).iloc[0]
+    assert (found["severity"], found["rule"]) == ("act", PAYBACK)
+    assert "more than the horizon" in found["statement"] and "nan" not in found["statement"]

@@ -26,7 +26,8 @@ def row_metrics(rows: pd.DataFrame, period: str) -> pd.DataFrame:
 
 def by_stage(rows: pd.DataFrame) -> pd.DataFrame:
     """One row a table: its rows and its money in each stage, side by side."""
-    wide = rows.pivot(index="table", columns="stage", values=["rows", "amount"])[[(w, s) for w in ("rows", "amount") for s in LABELS]]
+    wide = rows.pivot(index="table", columns="stage", values=["rows", "amount"])
+    wide = wide[[(what, stage) for what in ("rows", "amount") for stage in LABELS]]
     wide.columns = [stage if what == "rows" else f"{what}_{stage}" for what, stage in wide.columns]
     return wide.reset_index()
 
