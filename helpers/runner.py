@@ -1,5 +1,6 @@
 """From notebooks to a published report: papermill runs them, nbconvert renders them, a manifest says what was made."""
 
+import asyncio
 import csv
 import hashlib
 import json
@@ -14,13 +15,14 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from itertools import repeat
 from pathlib import Path
+from typing import IO
 
 # nbformat reaches this optional module through jsonschema: 1.7 s of grammars at import, only to check URIs.
 sys.modules.setdefault("rfc3987_syntax", None)
 
 import nbformat  # noqa: E402
+from jupyter_client import AsyncKernelManager  # noqa: E402
 from nbconvert import HTMLExporter  # noqa: E402
 from papermill import clientwrap, engines, execute  # noqa: E402
 
@@ -28,6 +30,7 @@ from helpers.contracts import ROOT, ReportError  # noqa: E402
 from helpers.params import Params, load_params, nearest, to_yaml  # noqa: E402
 
 PARAMETERS = "month, params_file, run_dir"
+IMPORTS = "from helpers import charts, marts, pages\nfrom helpers.metrics import ltv_cac"
 PACKAGES = ("ltv-report", "duckdb", "matplotlib", "nbconvert", "numpy", "pandas", "papermill", "scipy", "seaborn")
 
 
@@ -37,7 +40,8 @@ class NotebookError(Exception):
 
 @dataclass
 class Notebook:
-    """A notebook of a run. `page`: its file name; `at`: the cell last begun; `ename`, `error`: how it failed."""
+    """A notebook of a run. `page`: its file name; `at`: the cell last begun; `noise`: what its kernel says;
+    `ename`, `error`: how it failed."""
 
     path: Path
     name: str
@@ -46,6 +50,8 @@ class Notebook:
     status: str = "waiting"
     seconds: float = 0.0
     at: int = 0
+    kernel: AsyncKernelManager | None = None
+    noise: IO[bytes] | None = None
     executed: nbformat.NotebookNode | None = None
     ename: str = ""
     error: str = ""
@@ -59,7 +65,8 @@ class Run:
         self.params, self.out, self.progress, self.started = params, out, progress, datetime.now(UTC)
         self.published, self.failed = out / name / month, out / name / ".failed" / month
         self.work, self.settings = out / ".work" / name / month, out / ".work" / name / f"{month}.yaml"
-        self.clients, self.closed = [], False
+        self.kernels: list[AsyncKernelManager] = []
+        self.closed = False
 
     def log(self, notebook: Notebook, text: str) -> None:
         with (self.work / "run.log").open("a", encoding="utf-8") as file:
@@ -74,8 +81,8 @@ class Run:
     def close(self) -> None:
         """End the kernels still at work: they sit in sessions of their own, where Ctrl-C does not reach them."""
         self.closed = True
-        for client in self.clients:
-            if process := getattr(getattr(client.km, "provisioner", None), "process", None):
+        for kernel in self.kernels:
+            if process := getattr(kernel.provisioner, "process", None):
                 process.kill()
 
 
@@ -144,11 +151,23 @@ def unusable(path: Path) -> str:
     return "" if found == PARAMETERS else f"{rule} (found {found or 'none'})"
 
 
+def warm(run: Run, notebook: Notebook) -> None:
+    """Start a notebook's kernel and let it import what the notebooks import, early where a processor has time for it."""
+    notebook.kernel, notebook.noise = AsyncKernelManager(kernel_name="python3"), tempfile.TemporaryFile()
+    start = notebook.kernel.start_kernel(cwd=str(notebook.path.parent), stdout=notebook.noise, stderr=notebook.noise)
+    asyncio.run(start)
+    run.kernels.append(notebook.kernel)
+    client = notebook.kernel.blocking_client()
+    client.start_channels(iopub=False, stdin=False, hb=False, control=False)
+    client.execute(IMPORTS, silent=True, store_history=False)  # not waited for: the first cell will be
+    client.stop_channels()
+
+
 class Engine(engines.NBClientEngine):
-    """papermill's engine, with the kernel's noise kept off the terminal and its client known to the run."""
+    """papermill's engine, on a kernel of the run, whose noise is kept off the terminal."""
 
     @classmethod
-    def execute_managed_notebook(cls, nb_man, kernel_name, *, run, notebook, noise, **_) -> None:
+    def execute_managed_notebook(cls, nb_man, kernel_name, *, run, notebook, **_) -> None:
         def on_cell_start(cell: nbformat.NotebookNode, cell_index: int) -> None:
             if run.closed:
                 raise InterruptedError("the run was stopped")
@@ -156,19 +175,26 @@ class Engine(engines.NBClientEngine):
             run.progress(notebook.name, "running", f"cell {cell_index + 1} of {len(nb_man.nb.cells)}")
 
         how = {"on_cell_start": on_cell_start, "coalesce_streams": True}  # text arrives in pieces cut by chance
-        run.clients.append(client := clientwrap.PapermillNotebookClient(nb_man, kernel_name=kernel_name, **how))
-        client.execute(cwd=str(notebook.path.parent), stdout=noise, stderr=noise)
+        client = clientwrap.PapermillNotebookClient(nb_man, km=notebook.kernel, kernel_name=kernel_name, **how)
+        try:
+            client.execute()
+        finally:
+            if client.kc:
+                client.kc.stop_channels()
+            asyncio.run(notebook.kernel.shutdown_kernel(now=True))
 
 
 def execute_all(run: Run, stages: list[list[Notebook]], jobs: int) -> None:
     """Run the stages in turn; a failure skips the later stages, not its neighbours."""
     engines.papermill_engines.register("report", Engine)
     with ThreadPoolExecutor(jobs) as pool, closing(run):
-        for stage in stages:
+        for stage, later in zip(stages, [*stages[1:], []], strict=True):
             failed = [notebook.name for earlier in stages for notebook in earlier if notebook.error]
             for notebook in stage if failed else []:
                 run.tell(notebook, "skipped", f"needs {', '.join(failed)}")
-            list(pool.map(run_notebook, repeat(run), [] if failed else stage))
+            tasks = [(run_notebook, n) for n in stage] + [(warm, n) for n in later[:jobs]]
+            for task in [pool.submit(work, run, notebook) for work, notebook in ([] if failed else tasks)]:
+                task.result()
 
 
 def run_notebook(run: Run, notebook: Notebook) -> None:
@@ -177,11 +203,13 @@ def run_notebook(run: Run, notebook: Notebook) -> None:
     begun, crash, target = datetime.now(UTC), None, run.work / "notebooks" / notebook.path.name
     given = {"params_file": str(run.settings), "month": run.params.report.month, "run_dir": str(run.work)}
     how = {"engine_name": "report", "kernel_name": "python3", "language": "python", "progress_bar": False}
-    with tempfile.TemporaryFile() as noise:
-        try:
-            execute.execute_notebook(notebook.path, target, given, **how, run=run, notebook=notebook, noise=noise)
-        except Exception as error:  # whatever ended it, the cells say where
-            crash = error
+    try:
+        if notebook.kernel is None:
+            warm(run, notebook)
+        execute.execute_notebook(notebook.path, target, given, **how, run=run, notebook=notebook)
+    except Exception as error:  # whatever ended it, the cells say where
+        crash = error
+    with notebook.noise as noise:
         noise.seek(0)
         run.log(notebook, noise.read().decode(errors="replace"))
     notebook.executed = execute.remove_error_markers(nbformat.read(target if target.exists() else notebook.path, 4))

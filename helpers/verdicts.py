@@ -34,9 +34,8 @@ def judge(metrics: pd.DataFrame, page: str, period: str, *, overrides: dict[str,
         severity = severity_of(low, high, better=terms["better"], target=terms["target"], low_limit=terms["low"])
         severity = "act" if never else severity
         interval = f" ({number(low, row['unit'])} to {number(high, row['unit'])})" if low < high else ""
-        text = terms["statement"].format(
-            value="more than the horizon" if never else number(row["value"], row["unit"]), interval=interval, target=number(terms["target"], row["unit"])
-        )
+        value = "more than the horizon" if never else number(row["value"], row["unit"])
+        text = terms["statement"].format(value=value, interval=interval, target=number(terms["target"], row["unit"]))
         if row["n"] < least:
             severity, text = "unclear", f"{text} Only n = {number(row['n'], 'count')}: no verdict."
         elif severity == "unclear":
