@@ -15,7 +15,7 @@ import yaml
 from helpers.contracts import MARTS, ROOT, TABLES, ReportError
 from helpers.demo import write_demo
 from helpers.engine import Engine, read_sql
-from helpers.params import Params, load_params, month_index, month_label, month_start
+from helpers.params import Params, Policy, load_params, month_index, month_label, month_start
 from helpers.sources import SourceFile, read_source
 
 FIRST_MONTH = 1970 * 12 + 1
@@ -177,9 +177,11 @@ def open_book(params_file: str, month: str | None, run_dir: str) -> Book:
     return Book(params, folder, engine)
 
 
-def load_mart(run_dir: str | Path, name: str, pandas_rows: int = 5_000_000) -> pd.DataFrame:
-    """A mart as a pandas frame, for an analyst's own notebook. Raises ReportError above `pandas_rows`."""
+def load_mart(run_dir: str | Path, name: str) -> pd.DataFrame:
+    """A mart as a pandas frame, for an analyst's own notebook. Raises ReportError above the run's policy.pandas_rows."""
     path = place(str(run_dir)) / "marts" / f"{name}.parquet"
+    settings_file = path.parent.parent / "params.yaml"
+    pandas_rows = (load_params(settings_file).policy if settings_file.is_file() else Policy()).pandas_rows
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.parquet"))) or "none yet; 01_data_prep makes them"
         raise ReportError(f"There is no mart {name}", [f"known: {known}"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from helpers.contracts import read_yaml
@@ -30,7 +32,8 @@ def judge(metrics: pd.DataFrame, page: str, period: str, *, overrides: dict[str,
         never = row.get("method") == ">H"  # no payback within the horizon: beyond every limit, though no number
         if pd.isna(row["value"]) and not never:
             continue
-        low, high = (row["value"] if pd.isna(row[side]) else row[side] for side in ("low", "high"))
+        low, high = (row["low"], row["high"]) if row[["low", "high"]].notna().any() else (row["value"], row["value"])
+        low, high = -math.inf if pd.isna(low) else low, math.inf if pd.isna(high) else high  # one side unknown: no limit
         severity = severity_of(low, high, better=terms["better"], target=terms["target"], low_limit=terms["low"])
         severity = "act" if never else severity
         interval = f" ({number(low, row['unit'])} to {number(high, row['unit'])})" if low < high else ""

@@ -296,7 +296,7 @@ class TestPage:
         assert values(page, names) == pytest.approx([10, 100, 200, 0.5, np.nan, 1], nan_ok=True)
         rows = page.metrics.set_index("metric")
         assert rows.loc["payback_months", "method"] == ">H" and rows.loc["ltv", "basis"] == "gross_margin"
-        assert rows.loc["ltv_to_cac", "method"] == "loaded CAC of six months"
+        assert rows.loc["ltv_to_cac", "method"] == "loaded CAC of 6 months"
         assert page.payback_curve["margin"].to_list() == pytest.approx([5, 7.5, 10])
         assert page.payback_curve["cac"].to_list() == [20, 20, 20]
 

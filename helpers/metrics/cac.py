@@ -16,7 +16,7 @@ def cac_by_month(spend: pd.DataFrame, months: pd.DataFrame, *, lag: int) -> pd.D
     """One row a month from the first to the last with spend: media, loaded, new customers, and the three CACs.
 
     spend : a row a month and channel from `summaries/spend`. Spend of month M − lag meets the customers of M, and
-    a month without spend between two that have some counts as 0, with its customers.
+    a month without spend between two that have some counts as 0, with its customers; after the last it is unknown.
     """
     paying = spend[spend["media"] > 0]
     totals = spend.groupby("month")[["media", "loaded"]].sum().rename(index=lambda month: month + lag)

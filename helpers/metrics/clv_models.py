@@ -83,7 +83,8 @@ def new_customer_value(model: PurchaseModel, *, margin: float, horizon: int, rat
         value(bgnbd.BgNbd(*p), gamma_gamma.GammaGamma(*s))
         for p, s in zip(model.purchase_refits, model.spend_refits, strict=True)
     ]
-    low, high = np.nanquantile(refits, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.quantile(np.nan_to_num(refits, nan=np.inf), [(1 - confidence) / 2, (1 + confidence) / 2], method="nearest")
+    high = high if np.isfinite(high) else np.nan  # too many refits have no finite mean purchase
     return Estimate(float(value(model.purchases, model.spend)), float(low), float(high), model.purchases.customers)
 
 

@@ -178,14 +178,15 @@ def select(table: pd.DataFrame, key: tuple[str, str]) -> pd.DataFrame:
 
 
 def scale(estimate: Estimate, factor: float) -> Estimate:
-    return Estimate(estimate.value * factor, estimate.low * factor, estimate.high * factor, estimate.n)
+    low, high = sorted([estimate.low * factor, estimate.high * factor])  # a negative margin turns them round
+    return Estimate(estimate.value * factor, low, high, estimate.n)
 
 
 def order_value_times_frequency(months: pd.DataFrame, worth: Estimate) -> Estimate:
     """12-month average order value × purchase frequency ÷ 12, with the interval of revenue per active month."""
     year = months.tail(12)
     value = year["revenue"].sum() / year["orders"].sum() * year["orders_known"].sum() / year["active_end"].sum()
-    return scale(worth, float(value / worth.value))
+    return scale(worth, float(value / worth.value)) if worth.value else UNKNOWN
 
 
 def ltv_methods(rows: list[dict], formulas: dict[str, str]) -> pd.DataFrame:

@@ -16,7 +16,7 @@ QUERIES = (
     "months survival lifetimes customer_value new_by_plan spend costs realised purchases purchases_holdout repeat_spend "
     "regularity survival_holdout"
 ).split()
-NO_SPEND = "needs marketing_spend"
+NO_SPEND = "needs marketing_spend and new customers"
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
     costs_by_month = cac.cac_by_month(tables["spend"], months, lag=policy.cac_lag_months)
     cost = cac.cac_of(costs_by_month, policy.cac_basis, last - 5, last)
     rest = net(future, months, tables["costs"], cost.value, policy, last)
-    methods.append(("ltv_net", rest, "net", net_remark(cost, future)))
+    methods.append(("ltv_net", rest, "net", net_remark(cost, future, tables["costs"], last)))
     methods.append(headline)
     rows += [metric(name, period, value, unit=currency, basis=basis, method=how) for name, value, basis, how in methods]
     rows += cost_rows(tables, months, costs_by_month, cost, headline[1], margin, future, period, currency, policy, last,
@@ -145,6 +145,8 @@ def purchase_model(tables, policy, terms, transactions: bool):
         fitted = clv_models.fit_purchases(tables["purchases"], tables["repeat_spend"], draws=terms.bootstrap, seed=terms.seed)
     except ValueError as error:  # a book that no parameters fit is no fault of the run
         return None, {"bg_nbd": f"no fit: {error}"}
+    if not np.isfinite(fitted.spend.mean):
+        return None, {"bg_nbd": f"the mean purchase is not finite (Gamma-Gamma q = {fitted.spend.q:.2f}, at most 1)"}
     return fitted, {"bg_nbd": ""}
 
 
@@ -159,10 +161,18 @@ def net(future, months, costs, cac_value: float, policy, last: int) -> Estimate:
     return Estimate(e.value - less, e.low - less, e.high - less, e.n)
 
 
-def net_remark(cost: Estimate, future) -> str:
+def net_remark(cost: Estimate, future, costs: pd.DataFrame, last: int) -> str:
     if np.isnan(future.discounted.value):
         return future.method
-    return NO_SPEND if np.isnan(cost.value) else "less retention and loyalty costs per month of life, less CAC"
+    if np.isnan(cost.value):
+        return no_cac(cost)
+    kept = costs.loc[costs["month"] == last, "retention"].sum()
+    return "less retention and loyalty costs per month of life, less CAC" if kept else "less CAC; no retention costs this month"
+
+
+def no_cac(cost: Estimate) -> str:
+    """Why there is no CAC."""
+    return "no spend on this basis in six months" if cost.n else NO_SPEND
 
 
 def cost_rows(tables, months, table, cost, worth, margin, future, period, currency, policy, last, subscriptions, target):
@@ -172,15 +182,18 @@ def cost_rows(tables, months, table, cost, worth, margin, future, period, curren
         rows += monthly(table, name, table[name], unit=currency, n=table[people])
     months_back, how = cac.payback(future.income, future.discounted, cost.value)
     done, early = tables["realised"].iloc[0], cac.cac_of(table, policy.cac_basis, last - 17, last - 12)
-    realised = margin.value * float(done["revenue"]) / (early.value * early.n) if early.n else np.nan
+    covered = int(table["month"].between(last - 17, last - 12).sum())
+    realised = margin.value * float(done["revenue"]) / (early.value * early.n) if early.n and covered == 6 else np.nan
     ratio = cac.cost_ratio(months, tables["costs"], spend, subscriptions=subscriptions, last=last)
-    remark = f"{policy.cac_basis} CAC of six months" if np.isfinite(cost.value) else NO_SPEND
+    months_used = int(table["month"].between(last - 5, last).sum())
+    remark = f"{policy.cac_basis} CAC of {months_used} months" if np.isfinite(cost.value) else no_cac(cost)
     basis = margin.basis
     return rows + [
         metric("ltv_to_cac", period, product([worth], [cost]), unit="ratio", basis=basis, method=remark),
-        metric("ltv_to_cac_realised", period, realised, n=early.n, unit="ratio", basis=basis, method="first 12 months"),
+        metric("ltv_to_cac_realised", period, realised, n=early.n, unit="ratio", basis=basis,
+               method="first 12 months" if covered == 6 else f"needs spend of M − 17 to M − 12; {covered} of 6 months have it"),
         metric("payback_months", period, months_back, unit="months", basis=basis, method=how),
-        metric("max_cac", period, ltv.scale(worth, 1 / target), unit=currency, basis=basis, method=f"LTV ÷ {target:g}"),
+        metric("max_cac", period, ltv.scale(worth, 1 / target if target else np.nan), unit=currency, basis=basis, method=f"LTV ÷ {target:g}"),
         metric("acquisition_to_retention_cost_ratio", period, ratio, unit="ratio", method="averages of six months"),
     ]
 
@@ -189,11 +202,12 @@ def holdouts(tables, model, fits, terms, confidence: float, subscriptions: bool,
     """Table clv_holdout: what the models said of the held-out months, against what came and against the naive rate."""
     known = {"draws": terms.bootstrap, "seed": terms.seed, "confidence": confidence}
     parts = [pd.DataFrame(columns=clv_models.HOLDOUT)]
-    try:
-        if model:
-            parts.append(clv_models.purchase_holdout(tables["purchases_holdout"], **known))
-        if subscriptions and ("all", "all") in fits:
-            parts.append(clv_models.departure_holdout(tables["survival_holdout"], **known))
-    except (ReportError, ValueError) as error:
-        remarks["holdout"] = str(error)
+    for wanted, predict, name in (
+        (model, clv_models.purchase_holdout, "purchases_holdout"),
+        (subscriptions and ("all", "all") in fits, clv_models.departure_holdout, "survival_holdout"),
+    ):
+        try:
+            parts += [predict(tables[name], **known)] if wanted else []
+        except (ReportError, ValueError) as error:
+            remarks["holdout"] = str(error)
     return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)

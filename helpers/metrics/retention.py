@@ -20,15 +20,15 @@ SIGNS = {"new": 1, "reactivation": 1, "resumed": 1, "expansion": 1, "contraction
 
 
 def churned(months: pd.DataFrame, in_month_churn: str) -> pd.Series:
-    """Customers who left in each month; `in_rate` adds those who joined and left between two month ends."""
-    return months["churned"] + (months["in_month_churn"] if in_month_churn == "in_rate" else 0)
+    """Customers who left in each month, at most all at its start; `in_rate` adds those who joined and left within it."""
+    left = months["churned"] + (months["in_month_churn"] if in_month_churn == "in_rate" else 0)
+    return left.clip(upper=months["active_start"])
 
 
 def pooled_churn(months: pd.DataFrame, *, window: int, in_month_churn: str = "apart", confidence: float = 0.95) -> Estimate:
     """c = Σ churned ÷ Σ active at start over the last `window` months that have movements, a fraction a month."""
     seen = months[months["moves"]].tail(window)
-    left = churned(seen, in_month_churn).clip(upper=seen["active_start"])
-    return pooled_rate(left, seen["active_start"], confidence)
+    return pooled_rate(churned(seen, in_month_churn), seen["active_start"], confidence)
 
 
 def monthly_metrics(
@@ -53,7 +53,7 @@ def monthly_metrics(
     rows += monthly(moving, "mrr_fx", 0.0, unit=currency, basis="revenue", method="one currency")
     lost = moving["mrr_contraction"] + moving["mrr_churn"]
     won = moving["mrr_new"] + moving["mrr_reactivation"] + moving["mrr_expansion"]
-    rows += monthly(moving, "quick_ratio", share(won.to_numpy(), lost.to_numpy()), unit="ratio", basis="revenue")
+    rows += monthly(moving, "quick_ratio", share(won.to_numpy(), lost.to_numpy()), unit="ratio", n=moving["active_end"], basis="revenue")
     periods = months.set_index("month")["period"]
     shown = set(moving["month"])
     for row in retained.itertuples():

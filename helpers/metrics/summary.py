@@ -13,10 +13,15 @@ def cards(metrics: pd.DataFrame, period: str, most: int = 6) -> list[str]:
     return [name for name in CARDS if name in set(known)][:most]
 
 
+def trend_metric(metrics: pd.DataFrame) -> str:
+    """MRR, or net revenue where there are no subscriptions."""
+    return "mrr" if (metrics["metric"] == "mrr").any() else "revenue_net"
+
+
 def trend(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Rows of MRR by month, or of net revenue where there are no subscriptions."""
-    whole = metrics[metrics["dimension"] == "all"]
-    return whole[whole["metric"] == ("mrr" if (whole["metric"] == "mrr").any() else "revenue_net")].sort_values("period")
+    """Company-wide rows of `trend_metric` by month."""
+    found = metrics[(metrics["dimension"] == "all") & (metrics["metric"] == trend_metric(metrics))]
+    return found.sort_values("period")
 
 
 def check_counts(checks: pd.DataFrame) -> pd.DataFrame:

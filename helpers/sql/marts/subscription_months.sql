@@ -3,7 +3,8 @@ with live as (
     select
         s.customer_id, s.plan_id, c.month,
         case when s.discount_ends_at < c.month_end then s.full_mrr else s.discounted_mrr end as mrr,
-        s.paused_at < c.month_end and coalesce(s.resumed_at >= c.month_end, true) as paused
+        -- a snapshot holds the last pause and the last resumption: one before the pause ends an earlier one
+        s.paused_at < c.month_end and coalesce(s.resumed_at >= c.month_end or s.resumed_at < s.paused_at, true) as paused
     from mart_subscriptions as s
     inner join calendar as c
         on c.month between month_of(s.paid_from) and month_of(s.paid_until)

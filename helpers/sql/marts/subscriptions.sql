@@ -13,9 +13,9 @@ with kept as (
 priced as (
     select
         *,
-        monthly(cast(unit_amount * quantity as decimal(28, 12)), numerator, denominator) as full_mrr,
+        monthly(cast(cast(unit_amount as decimal(20, 8)) * quantity as decimal(28, 12)), numerator, denominator) as full_mrr,
         monthly(
-            cast(greatest(unit_amount * quantity - discount, 0) as decimal(28, 12)), numerator, denominator
+            cast(greatest(cast(unit_amount as decimal(20, 8)) * quantity - discount, 0) as decimal(28, 12)), numerator, denominator
         ) as discounted_mrr
     from kept
 ),

@@ -32,8 +32,9 @@ named as (
 )
 select
     file, line, customer_id, addon_id, started_at, case when ended_at < as_of then ended_at end as ended_at, amount, billing,
-    case when bad_column is not null then 'rejected' when started_at >= as_of then 'after_as_of' else 'kept' end as stage,
+    case when started_at >= as_of then 'after_as_of' when bad_column is not null then 'rejected' else 'kept' end as stage,
     case
+        when started_at >= as_of then null
         when bad_column = 'interval' then 'not an accepted value'
         when bad_column is not null and bad_value is null then 'empty'
         when bad_column is not null then 'cannot be read'

@@ -32,8 +32,9 @@ named as (
 )
 select
     file, line, cast(month_of(month_at) as integer) as month, category, scope, scope_id, amount,
-    case when bad_column is not null then 'rejected' when month_at >= as_of then 'after_as_of' else 'kept' end as stage,
+    case when month_at >= as_of then 'after_as_of' when bad_column is not null then 'rejected' else 'kept' end as stage,
     case
+        when month_at >= as_of then null
         when bad_column in ('category', 'scope') and bad_value is not null then 'not an accepted value'
         when bad_column = 'currency' then 'other currency than the report'
         when bad_column is not null and bad_value is null then 'empty'

@@ -29,12 +29,12 @@ select
     file, line, customer_id, created_at, display_name, email_hash, segment, country, channel, campaign, owner,
     cast(0 as decimal(18, 4)) as amount,
     case
-        when bad_column is not null then 'rejected' when created_at >= as_of then 'after_as_of'
-        when copy > 1 then 'rejected' else 'kept'
+        when created_at >= as_of then 'after_as_of' when bad_column is not null or copy > 1 then 'rejected' else 'kept'
     end as stage,
     case
+        when created_at >= as_of then null
         when bad_column = 'customer_id' then 'empty' when bad_column is not null then 'cannot be read'
-        when copy > 1 and coalesce(created_at < as_of, true) then 'key stands twice'
+        when copy > 1 then 'key stands twice'
     end as rule,
     case when bad_column is null and copy > 1 then 'customer_id' else bad_column end as rule_column,
     case when bad_column = 'created_at' then written_created when copy > 1 then customer_id end as rule_value

@@ -32,8 +32,9 @@ named as (
 )
 select
     file, line, period_start, period_end, channel, campaign, coalesce(kind, 'media') as kind, amount,
-    case when bad_column is not null then 'rejected' when period_start >= as_of then 'after_as_of' else 'kept' end as stage,
+    case when period_start >= as_of then 'after_as_of' when bad_column is not null then 'rejected' else 'kept' end as stage,
     case
+        when period_start >= as_of then null
         when bad_column = 'kind' then 'not an accepted value'
         when bad_column = 'currency' then 'other currency than the report'
         when bad_column = 'period_end' and period_end < period_start then 'ends before it starts'

@@ -37,14 +37,14 @@ select
     file, line, plan_id, valid_from, plan_name, tier_rank, list_price, billing, coalesce(kind, 'tier') as kind, features,
     ad_revenue_per_user, coalesce(list_price, 0) as amount,
     case
-        when bad_column is not null then 'rejected' when valid_from >= as_of then 'after_as_of'
-        when copy > 1 then 'rejected' else 'kept'
+        when valid_from >= as_of then 'after_as_of' when bad_column is not null or copy > 1 then 'rejected' else 'kept'
     end as stage,
     case
+        when valid_from >= as_of then null
         when bad_column = 'kind' then 'not an accepted value'
         when bad_column is not null and bad_value is null then 'empty'
         when bad_column is not null then 'cannot be read'
-        when copy > 1 and coalesce(valid_from < as_of, true) then 'key stands twice'
+        when copy > 1 then 'key stands twice'
     end as rule,
     case when bad_column is null and copy > 1 then 'plan_id, valid_from' else bad_column end as rule_column,
     case when bad_column is not null then bad_value when copy > 1 then plan_id end as rule_value

@@ -90,11 +90,12 @@ select
     case when valid_to < as_of then valid_to end as valid_to,
     unit_amount as amount,
     case
-        when bad_column is not null then 'rejected' when coalesce(valid_from, started_at) >= as_of then 'after_as_of'
-        when started_at >= as_of then 'after_as_of' when copy > 1 then 'rejected' else 'kept'
+        when greatest(valid_from, started_at) >= as_of then 'after_as_of'
+        when bad_column is not null or copy > 1 then 'rejected' else 'kept'
     end as stage,
     case
-        when bad_column is null and copy > 1 and greatest(valid_from, started_at) < as_of then 'key stands twice'
+        when greatest(valid_from, started_at) >= as_of then null
+        when bad_column is null and copy > 1 then 'key stands twice'
         when bad_column = 'currency' then 'other currency than the report'
         when bad_column = 'ended_at' and ended_at < started_at then 'ends before it starts'
         when bad_column = 'unit_amount' and unit_amount < 0 then 'below zero'

@@ -26,7 +26,7 @@ judged as (
         case
             when transacted_at is null then 'transacted_at'
             when transacted_at < timestamp '1970-01-01 00:00:00' then 'transacted_at'
-            when amount is null then 'amount'
+            when amount is null or (type = 'refund' and amount > 0) then 'amount'
             when unread(written_line_no, line_no) then 'line_no'
             when unread(written_quantity, quantity) then 'quantity'
             when unread(written_discount, discount) then 'discount'
@@ -45,7 +45,10 @@ named as (
             when 'quantity' then written_quantity when 'discount' then written_discount
             when 'type' then type when 'status' then status when 'item_type' then item_type when 'currency' then currency
         end as bad_value,
-        coalesce(transaction_id, concat(coalesce(customer_id, '(nobody)'), '@', cast(transacted_at as varchar))) as id
+        -- without an id: one transaction a customer and instant; nobody's rows are a transaction each
+        coalesce(transaction_id, concat(
+            coalesce(customer_id, concat(file, ', line ', cast(line as varchar))), '@', cast(transacted_at as varchar)
+        )) as id
     from judged
 ),
 keyed as (
@@ -57,7 +60,7 @@ keyed as (
             order by
                 transacted_at, customer_id, amount, type, status, item_type, product_id, product_name, category,
                 quantity, unit_price, discount, tax, subscription_id, original_transaction_id, file, line
-        ) else line_no end as numbered,
+        ) + coalesce(max(line_no) over (partition by id), 0) else line_no end as numbered,
         case when line_no is not null then row_number() over (
             partition by id, line_no, bad_column is null order by transacted_at, customer_id, amount, file, line
         ) else 1 end as copy
@@ -70,13 +73,14 @@ select
     product_id, product_name, category, item_type, quantity, unit_price, discount, tax,
     coalesce(currency, report_currency) as currency, original_transaction_id, subscription_id, service_start, service_end,
     case
-        when bad_column is not null then 'rejected' when transacted_at >= as_of then 'after_as_of'
-        when copy > 1 then 'rejected' else 'kept'
+        when transacted_at >= as_of then 'after_as_of' when bad_column is not null or copy > 1 then 'rejected' else 'kept'
     end as stage,
     case
-        when bad_column is null and copy > 1 and transacted_at < as_of then 'key stands twice'
+        when transacted_at >= as_of then null
+        when bad_column is null and copy > 1 then 'key stands twice'
         when bad_column = 'currency' then 'other currency than the report'
         when bad_column in ('type', 'status', 'item_type') then 'not an accepted value'
+        when bad_column = 'amount' and amount is not null then 'refund above zero'
         when bad_column = 'transacted_at' and transacted_at is not null then 'before 1970'
         when bad_column is not null and bad_value is null then 'empty'
         when bad_column is not null then 'cannot be read'

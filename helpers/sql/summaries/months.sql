@@ -61,13 +61,16 @@ sold as (
     from mart_transactions
     group by month
 ),
-bounds as (
-    select min(started_month) as first_month, min(started_month) + max(run.left_edge_months) as first_new_month
-    from mart_customers cross join run
+bounds as (                                         -- sales may be older than the first spell, and may have no customer
+    select
+        min(least(k.first_month, t.first_month)) as first_month, min(k.first_month) + max(run.left_edge_months) as first_new_month
+    from run
+    cross join (select min(started_month) as first_month from mart_customers) as k
+    cross join (select min(month) as first_month from mart_transactions) as t
 )
 select
     c.label as period, c.month,
-    c.month >= b.first_new_month and coalesce(c.month_start >= run.observed_from, true) as moves,
+    coalesce(c.month >= b.first_new_month, false) and coalesce(c.month_start >= run.observed_from, true) as moves,
     coalesce(m.active_start, 0) as active_start, coalesce(m.active_end, 0) as active_end,
     coalesce(m.new, 0) as new, coalesce(m.reactivated, 0) as reactivated, coalesce(m.resumed, 0) as resumed,
     coalesce(m.paused, 0) as paused, coalesce(m.churned, 0) as churned,
