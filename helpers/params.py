@@ -5,73 +5,73 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from zoneinfo import available_timezones
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from helpers.contracts import ROOT, TABLES, ReportError
 
 RULES = Path(__file__).parent / "rules.yaml"
-MONTH = r"^[12]\d{3}-(0[1-9]|1[0-2])$"
-Share = Annotated[float, Field(ge=0, lt=1)]
+ENVIRONMENT, TIMESTAMP = r"\$\{(\w+)\}", "tag:yaml.org,2002:timestamp"
+ZONES = available_timezones() - {"localtime", "Factory"}  # these two mean another zone on another machine
+
+
+def check_zone(zone: str) -> str:
+    if zone not in ZONES:
+        raise ValueError(f"not a known time zone{nearest(zone, ZONES)}")
+    return zone
+
+
+Zone = Annotated[str, AfterValidator(check_zone)]
+WORDS = {  # where pydantic would recite a regular expression or its own insides
+    "report.month": "must be a month written YYYY-MM, from 1970 on, so that every month counted is whole",
+    "report.name": "must be a folder's name: text of at most 80 letters, digits, . _ -, not starting with a dot",
+    "report.currency": "must be an ISO code of three capitals, such as USD",
+    **dict.fromkeys(("sources.str", "sources.int"), "must be the name of a column in the file, or its position from 1"),
+    "policy.observed_from": "must be a day written YYYY-MM-DD",
+    "sources.delimiter": "must be one character, or 'blank' for runs of blanks",
+}
 
 
 class Section(BaseModel):
     """Settings are frozen, typed and complete: an unknown key is an error, never a shrug."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Report(Section):
     name: str = Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$", max_length=80, description="folder under outputs/")
     title: str = Field(min_length=1, max_length=120, description="company or book, as the pages show it")
-    month: str = Field(pattern=MONTH, description="last month reported, whole months only")
+    month: str = Field(pattern=r"^(19[7-9]\d|2\d{3})-(0[1-9]|1[0-2])$", description="last whole month reported")
     currency: str = Field("USD", pattern="^[A-Z]{3}$", description="ISO code of every amount")
-    timezone: str = Field("UTC", description="time zone in which months begin and end")
-
-    @field_validator("timezone")
-    @classmethod
-    def known_zone(cls, zone: str) -> str:
-        return check_zone(zone)
+    timezone: Zone = Field("UTC", description="time zone in which months begin and end")
 
 
 class Source(Section):
     path: str = Field(min_length=1, description="file, folder or glob, relative to this file; or package://name/path")
     format: Literal["canonical"] = Field("canonical", description="export format")
     columns: dict[str, str | int] = Field({}, description="canonical name: name (or position, from 1) in the file")
-    delimiter: str | None = Field(None, description="character between fields, or 'blank' for runs of blanks")
+    delimiter: str | None = Field(None, pattern='^([^"\r\n]|blank)$', description="one character, or 'blank' for many")
     header: bool | None = Field(None, description="whether the first line names the columns")
     encoding: Literal["utf-8", "utf-16", "latin-1"] | None = Field(None, description="text encoding")
     decimal: Literal[".", ","] | None = Field(None, description="decimal mark")
     dayfirst: bool | None = Field(None, description="03/04/2025 is 3 April (true) or March 4 (false)")
-    timezone: str | None = Field(None, description="zone of times without offset; report.timezone if not set")
+    timezone: Zone | None = Field(None, description="zone of times without offset; report.timezone if not set")
     sheet: str | None = Field(None, description="Excel sheet; the first if not set")
-
-    @field_validator("timezone")
-    @classmethod
-    def known_zone(cls, zone: str | None) -> str | None:
-        return zone and check_zone(zone)
-
-    @field_validator("delimiter")
-    @classmethod
-    def one_character(cls, mark: str | None) -> str | None:
-        if mark is not None and mark != "blank" and len(mark) != 1:
-            raise ValueError("must be one character, or 'blank' for runs of blanks")
-        return mark
 
 
 class Policy(Section):
     inactive_days: int = Field(180, ge=1, le=3650, description="days without a sale after which a buyer has left")
-    observed_from: date | None = Field(None, description="the book is complete from this date; null: from its start")
+    observed_from: date | None = Field(None, strict=False, description="the book is complete from this date; null: all")
     left_edge_months: int = Field(0, ge=0, le=60, description="who is first seen in so many first months is not new")
     churn_window_months: int = Field(6, ge=1, le=60, description="months over which churn is pooled")
     horizon_months: int = Field(36, ge=1, le=240, description="months of a customer's future that LTV counts")
-    annual_discount_rate: Share = Field(0.10, description="cost of capital, a fraction a year")
+    annual_discount_rate: float = Field(0.10, ge=0, lt=1, description="cost of capital, a fraction a year")
     gross_margin: float | None = Field(None, gt=0, le=1, description="fraction; null: from costs, else 1")
     cac_basis: Literal["blended", "paid", "loaded"] = Field("blended", description="spend and customers in CAC")
     cac_lag_months: int = Field(0, ge=0, le=24, description="months from spend to customer")
@@ -94,10 +94,6 @@ class Rfm(Section):
     window_months: int | None = Field(None, ge=1, le=240, description="months that F and M count; null: all history")
 
 
-class Pricing(Section):
-    pass
-
-
 class Retention(Section):
     cohorts: int = Field(13, ge=2, le=60, description="monthly cohorts that the triangle shows")
 
@@ -114,11 +110,11 @@ class Params(Section):
 
     report: Report
     engine: Literal["duckdb"] = Field("duckdb", description="where the SQL runs")
-    sources: dict[str, Source] = Field(min_length=1, description="canonical table -> where it is and how to read it")
+    sources: dict[str, Source] = Field(description="canonical table -> where it is and how to read it")
     policy: Policy = Policy()
     ltv_cac: LtvCac = LtvCac()
     rfm: Rfm = Rfm()
-    pricing: Pricing = Pricing()
+    pricing: Section = Field(Section(), description="no settings yet")
     retention: Retention = Retention()
     verdicts: dict[str, dict[Literal["target", "low"], float]] = Field({}, description="thresholds by rule id")
     demo: Demo | None = Field(None, description="make the demo company's files when they are absent")
@@ -135,15 +131,12 @@ class Params(Section):
         return (self.file.parent / path).resolve()
 
 
-def check_zone(zone: str) -> str:
-    if zone not in available_timezones():
-        raise ValueError(f"not a known time zone{nearest(zone, available_timezones())}")
-    return zone
-
-
-def nearest(name: str, known: Sequence[str] | set[str] | dict[str, Any]) -> str:
-    close = difflib.get_close_matches(name, [str(key) for key in known], 1)
-    return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(known)}" if len(known) < 25 else ""
+def nearest(name: str, known: Iterable[Any]) -> str:
+    """What to say after an unknown name: the nearest known one, else all of them if they are few."""
+    names = {str(key).lower(): str(key) for key in known}
+    if close := difflib.get_close_matches(name.lower(), names, 1):
+        return f"; did you mean {names[close[0]]}?"
+    return f"; known: {', '.join(names.values())}" if len(names) < 25 else ""
 
 
 def month_index(month: str) -> int:
@@ -162,77 +155,62 @@ def month_label(index: int) -> str:
 class Loader(yaml.SafeLoader):
     """YAML whose dates stay text and whose repeated keys are errors."""
 
-    yaml_implicit_resolvers = {
-        key: [(tag, pattern) for tag, pattern in pairs if tag != "tag:yaml.org,2002:timestamp"]
-        for key, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
+    yaml_constructors = {**yaml.SafeLoader.yaml_constructors, TIMESTAMP: yaml.SafeLoader.construct_yaml_str}
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         keys = [key.value for key, _ in node.value]
-        for position, key in enumerate(keys):
-            if key in keys[:position]:
-                raise yaml.constructor.ConstructorError(None, None, f"'{key}' stands twice", node.start_mark)
+        if twice := [key for key, _ in node.value if keys.count(key.value) > 1]:
+            raise yaml.constructor.ConstructorError(None, None, f"'{twice[1].value}' stands twice", twice[1].start_mark)
         return super().construct_mapping(node, deep)
 
 
-def parse(text: str, where: str) -> Any:
+def parse(text: str | bytes, where: str) -> Any:
     try:
         return yaml.load(text, Loader)
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         found = (f"line {mark.line + 1}: " if mark else "") + (getattr(error, "problem", None) or str(error))
-        raise ReportError(f"{where} is not valid YAML", [found]) from None
+        raise ReportError(f"{where} is not valid YAML", [" ".join(found.split())], "Save it as UTF-8.") from None
 
 
 def load_params(file: str | Path, month: str | None = None, overrides: Sequence[str] = ()) -> Params:
-    """Read, complete and check a params file.
+    """Read, complete and check a params file, whose path is relative to the current or the project's folder.
 
-    file : path of the YAML, relative to the project's folder (or the current one).
     month : `YYYY-MM` in place of report.month. overrides : `dotted.path=YAML value`.
     Raises ReportError with every problem found.
     """
     path = next((p for p in (Path(file), ROOT / file) if p.is_file()), None)
     if path is None:
         raise ReportError(f"{file} is not there", remedy="Name a params file, such as params/demo.yaml.")
-    try:
-        raw = parse(path.read_text(encoding="utf-8-sig"), str(file))
-    except UnicodeDecodeError:
-        raise ReportError(f"{file} is not UTF-8 text", remedy="Save it as UTF-8.") from None
+    raw = parse(path.read_bytes(), str(file))
     if not isinstance(raw, dict):
         raise ReportError(f"{file} is not a params file", ["it holds no `key: value` pairs at the top"])
-    problems: list[str] = []
-    for override in [*([f"report.month='{month}'"] if month else []), *overrides]:
-        problems += apply(raw, override)
-    values = from_environment(raw, "", problems)
-    problems += unknown_names(values)
+    settings = [*([f"report.month={month!r}"] if month else []), *overrides]
+    problems = [problem for setting in settings for problem in apply(raw, setting)]
     try:
+        values = from_environment(raw, "", problems)
+        problems += unknown_names(values)
         params = Params(**{**values, "file": path.resolve(), "raw": raw})
+    except RecursionError:
+        raise ReportError(f"{file} is not a params file", ["an alias in it holds itself"]) from None
     except ValidationError as error:
-        problems += [line for item in error.errors() for line in explain(item)]
+        problems += dict.fromkeys(explain(item, raw) for item in error.errors())
     if problems:
         raise ReportError(str(file), problems)
     return params
 
 
 def unknown_names(values: dict[str, Any]) -> list[str]:
-    """Tables, columns and rule ids that nobody knows; apart from the types, so that both are told at once."""
-    sources, verdicts = values.get("sources"), values.get("verdicts")
-    problems = []
-    for table, source in (sources if isinstance(sources, dict) else {}).items():
-        if table not in TABLES:
-            problems.append(f"sources.{table}: not a known table{nearest(table, TABLES)}")
-            continue
-        columns = source.get("columns") if isinstance(source, dict) else None
-        known = TABLES[table].columns
-        for name in columns if isinstance(columns, dict) else {}:
-            if name not in known:
-                problems.append(f"sources.{table}.columns.{name}: not a column of {table}{nearest(name, known)}")
-    if isinstance(sources, dict) and not {"transactions", "subscriptions"} & set(sources):
+    """Tables, columns and rules that nobody knows; apart from the types, so that both are told at once."""
+    known = {"sources": ("table", TABLES), "verdicts": ("rule", yaml.safe_load(RULES.read_text(encoding="utf-8")))}
+    known |= {f"sources.{name}.columns": (f"column of {name}", table.columns) for name, table in TABLES.items()}
+    found = {where: as_written(values, where.split(".")) for where in known}
+    problems = [f"{key}: not a known setting" for key in ("file", "raw") if key in values]
+    for where, (what, names) in known.items():
+        unknown = [name for name in found[where] if name not in names] if isinstance(found[where], dict) else []
+        problems += [f"{where}.{name}: not a known {what}{nearest(name, names)}" for name in unknown]
+    if isinstance(found["sources"], dict) and not {"transactions", "subscriptions"} & found["sources"].keys():
         problems.append("sources: needs transactions or subscriptions; every page is made from one of them")
-    rules = yaml.safe_load(RULES.read_text(encoding="utf-8"))
-    for rule in verdicts if isinstance(verdicts, dict) else {}:
-        if rule not in rules:
-            problems.append(f"verdicts.{rule}: not a known rule{nearest(rule, rules)}")
     return problems
 
 
@@ -242,11 +220,15 @@ def apply(raw: dict[str, Any], override: str) -> list[str]:
     *parents, leaf = name.strip().split(".")
     if not equals or not leaf or not all(parents):
         return [f"--set {override}: must be written KEY=VALUE, such as policy.horizon_months=24"]
+    try:
+        value = parse(text, f"--set {name}")
+    except ReportError as error:
+        return [f"{error.title}: {error.problems[0]}"]
     for key in parents:
         raw = raw.setdefault(key, {})
         if not isinstance(raw, dict):
             return [f"--set {name}: {key} is a single value, it holds no {leaf}"]
-    raw[leaf] = parse(text, f"--set {name}")
+    raw[leaf] = value
     return []
 
 
@@ -256,81 +238,63 @@ def from_environment(value: Any, where: str, problems: list[str]) -> Any:
         return {str(k): from_environment(v, f"{where}.{k}".lstrip("."), problems) for k, v in value.items()}
     if not isinstance(value, str):
         return value
-    for name in re.findall(r"\$\{(\w+)\}", value):
-        if name not in os.environ:
-            problems.append(f"{where}: the environment variable {name} is not set")
-        value = value.replace(f"${{{name}}}", os.environ.get(name, ""))
-    return value
+    missing = [name for name in re.findall(ENVIRONMENT, value) if name not in os.environ]
+    problems += [f"{where}: the environment variable {name} is not set" for name in missing]
+    return re.sub(ENVIRONMENT, lambda found: os.environ.get(found[1], found[0]), value)
 
 
-def explain(item: dict[str, Any]) -> list[str]:
+def explain(item: dict[str, Any], raw: dict[str, Any]) -> str:
     """A pydantic error in our words: the key's path, the rule, the value found, the nearest name."""
-    where, got = ".".join(str(part) for part in item["loc"] if part not in ("str", "int")), repr(item["input"])[:80]
-    kind, context = item["type"], item.get("ctx", {})
+    loc, kind, context = item["loc"], item["type"], item.get("ctx", {})
+    where = ".".join(str(part) for part in loc if part not in ("[key]", "str", "int"))
     if kind == "extra_forbidden":
-        return [f"{where}: not a known setting{nearest(str(item['loc'][-1]), fields_at(item['loc'][:-1]))}"]
+        prefix = re.sub(r"^sources\.[^.]+", "sources.<table>", where).removesuffix(str(loc[-1]))
+        paths = [row["path"] for row in describe() if row["path"].startswith(prefix)]
+        names = dict.fromkeys(path.removeprefix(prefix).split(".")[0] for path in paths)
+        return f"{where}: not a known setting{nearest(str(loc[-1]), names)}"
+    if loc[-1] == "[key]":
+        return f"{where}: not a known setting; known: {context['expected']}"
     if kind == "missing":
-        return [f"{where}: is required and not given"]
-    if kind == "value_error" and not item["loc"]:
-        return str(context["error"]).splitlines()
-    if where == "report.month":
-        return [f"{where}: must be a month written YYYY-MM, so that every month counted is whole (got {got})"]
-    if where == "report.name":
-        return [f"{where}: must be a folder's name of letters, digits, . _ -, not starting with a dot (got {got})"]
-    rule = str(context.get("error", item["msg"])).replace("Input should", "should").replace("Value error, ", "")
-    return [f"{where}: {rule[0].lower()}{rule[1:]} (got {got})"]
+        return f"{where}: is required and not given"
+    rule = WORDS.get(f"{loc[0]}.{loc[-1]}") or str(context.get("error", item["msg"])).replace("Input should", "should")
+    if kind in ("model_type", "dict_type"):
+        rule = "must hold `key: value` pairs"
+    return f"{where}: {rule[0].lower()}{rule[1:]} (got {repr(as_written(raw, loc))[:80]})"
 
 
-def fields_at(loc: tuple[Any, ...]) -> list[str]:
-    model: Any = Params
+def as_written(raw: Any, loc: Sequence[str]) -> Any:
+    """What the file says at a place: `${NAME}`, where the value itself may be a secret."""
     for part in loc:
-        model = section_of(model.model_fields[part].annotation) or model if part in model.model_fields else model
-    return [name for name, info in model.model_fields.items() if not info.exclude]
-
-
-def section_of(annotation: Any) -> type[Section] | None:
-    found = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, Section)]
-    return found[0] if found else None
+        raw = {str(key): value for key, value in raw.items()}.get(part) if isinstance(raw, dict) else raw
+    return raw
 
 
 def to_yaml(params: Params, folder: Path) -> str:
     """The resolved params: all defaults filled in, `${NAME}` unread, source paths relative to `folder`."""
-    resolved = params.model_dump(mode="json")
-    resolved["report"]["timezone"] = params.report.timezone
-
-    def relocate(path: str) -> str:
-        return path if "://" in path or "${" in path else Path(os.path.relpath(params.resolve(path), folder)).as_posix()
-
-    unread(resolved, params.raw)
-    for source in resolved["sources"].values():
-        source["path"] = relocate(source["path"])
-    if params.demo:
-        resolved["demo"]["folder"] = relocate(resolved["demo"]["folder"])
+    resolved = unread(params.model_dump(mode="json"), params.raw)
+    for section in [*resolved["sources"].values(), resolved["demo"] or {}]:
+        for key in {"path", "folder"} & section.keys():
+            if not re.search(r"://|\$\{", section[key]):
+                section[key] = Path(os.path.relpath(params.resolve(section[key]), folder)).as_posix()
     return yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True)
 
 
-def unread(resolved: dict[str, Any], raw: dict[str, Any]) -> None:
-    """Put `${NAME}` back wherever the file says so: no secret is ever written."""
-    for key, value in raw.items():
-        if isinstance(value, dict) and isinstance(resolved.get(key), dict):
-            unread(resolved[key], value)
-        elif isinstance(value, str) and "${" in value:
-            resolved[key] = value
+def unread(resolved: Any, raw: Any) -> Any:
+    """What was resolved, but with `${NAME}` wherever the file says so: no secret is ever written."""
+    if isinstance(resolved, dict) and isinstance(raw, dict):
+        return {key: unread(value, raw.get(key)) for key, value in resolved.items()}
+    return raw if isinstance(raw, str) and "${" in raw else resolved
 
 
 def describe(model: type[BaseModel] = Params, prefix: str = "") -> Iterator[dict[str, str]]:
     """One row a setting: path, type, default, bounds, meaning."""
     for name, info in model.model_fields.items():
-        if info.exclude:
-            continue
-        inner, hint = section_of(info.annotation), info.annotation
-        if inner:
-            yield from describe(inner, prefix + name + (".<table>." if name == "sources" else "."))
-            continue
-        yield {
-            "path": prefix + name,
-            "type": hint.__name__ if isinstance(hint, type) else re.sub(r"\b(typing|datetime)\.", "", str(hint)),
-            "default": "required" if info.is_required() else str(info.default),
-            "bounds": ", ".join(str(rule) for rule in info.metadata),
-            "meaning": info.description or "",
-        }
+        hint, where = info.annotation, prefix + name
+        section = next((a for a in (hint, *get_args(hint)) if isinstance(a, type) and issubclass(a, Section)), None)
+        if section and section.model_fields:
+            yield from describe(section, where + (".<table>." if name == "sources" else "."))
+        elif not info.exclude:
+            kind = re.sub(r"<class '(?:\w+\.)*(\w+)'>|Annotated\[(\w+).*\)\]|\w+\.", r"\1\2", str(hint))
+            bounds = ", ".join(str(rule) for rule in info.metadata if "func=" not in str(rule))
+            default = "required" if info.is_required() else str(info.default)
+            yield {"path": where, "type": kind, "default": default, "bounds": bounds, "meaning": info.description or ""}

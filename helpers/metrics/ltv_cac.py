@@ -187,13 +187,13 @@ def cost_rows(tables, months, table, cost, worth, margin, future, period, curren
     ratio = cac.cost_ratio(months, tables["costs"], spend, subscriptions=subscriptions, last=last)
     months_used = int(table["month"].between(last - 5, last).sum())
     remark = f"{policy.cac_basis} CAC of {months_used} months" if np.isfinite(cost.value) else no_cac(cost)
-    basis = margin.basis
+    basis, most = margin.basis, ltv.scale(worth, 1 / target if target else np.nan)
     return rows + [
         metric("ltv_to_cac", period, product([worth], [cost]), unit="ratio", basis=basis, method=remark),
         metric("ltv_to_cac_realised", period, realised, n=early.n, unit="ratio", basis=basis,
                method="first 12 months" if covered == 6 else f"needs spend of M − 17 to M − 12; {covered} of 6 months have it"),
         metric("payback_months", period, months_back, unit="months", basis=basis, method=how),
-        metric("max_cac", period, ltv.scale(worth, 1 / target if target else np.nan), unit=currency, basis=basis, method=f"LTV ÷ {target:g}"),
+        metric("max_cac", period, most, unit=currency, basis=basis, method=f"LTV ÷ {target:g}"),
         metric("acquisition_to_retention_cost_ratio", period, ratio, unit="ratio", method="averages of six months"),
     ]
 

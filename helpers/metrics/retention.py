@@ -53,7 +53,8 @@ def monthly_metrics(
     rows += monthly(moving, "mrr_fx", 0.0, unit=currency, basis="revenue", method="one currency")
     lost = moving["mrr_contraction"] + moving["mrr_churn"]
     won = moving["mrr_new"] + moving["mrr_reactivation"] + moving["mrr_expansion"]
-    rows += monthly(moving, "quick_ratio", share(won.to_numpy(), lost.to_numpy()), unit="ratio", n=moving["active_end"], basis="revenue")
+    ratio = share(won.to_numpy(), lost.to_numpy())
+    rows += monthly(moving, "quick_ratio", ratio, unit="ratio", n=moving["active_end"], basis="revenue")
     periods = months.set_index("month")["period"]
     shown = set(moving["month"])
     for row in retained.itertuples():

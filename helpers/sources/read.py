@@ -1,226 +1,199 @@
 """Files of a source -> one relation of text in canonical columns, with file, line and time zone of every row."""
 
-from __future__ import annotations
-
 import glob
 import importlib.util
+import os
+import shutil
+import tempfile
 from dataclasses import dataclass
-from datetime import datetime
 from functools import reduce
 from pathlib import Path
 
 import duckdb
 import pandas as pd
-from duckdb import CaseExpression as Case
-from duckdb import ColumnExpression as Col
-from duckdb import ConstantExpression as Const
-from duckdb import Expression
-from duckdb import FunctionExpression as Call
-from python_calamine import load_workbook
+from python_calamine import CalamineError, load_workbook
 
-from helpers.contracts import COUNT, MONEY, RATE, TABLES, TIME, ReportError
+from helpers.contracts import TABLES, TIME, ReportError
 from helpers.engine import Engine
-from helpers.params import Params, Source, nearest
-from helpers.sources.sniff import fingerprint, guess_dates, guess_decimal, shape_of
+from helpers.params import Params, Source, as_written, nearest
+from helpers.sources.sniff import NUMBERS, SAMPLE_LINES, fingerprint, guess_dates, guess_decimal, shape_of
 
-EXCEL = {".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"}
-GROUPED = {  # numbers with thousands separators, by decimal mark
-    ".": r"^[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?$",
-    ",": r"^[+-]?[0-9]{1,3}(\.[0-9]{3})*(,[0-9]+)?$|^[+-]?[0-9]+,[0-9]+$",
-}
+Col, Const, Call = duckdb.ColumnExpression, duckdb.ConstantExpression, duckdb.FunctionExpression
+Rows = duckdb.DuckDBPyRelation
+Opened = tuple[Rows, list[str], int]  # rows, their columns' names in the file, lines before them
+FAULTS = (ReportError, duckdb.Error, ValueError, OSError, CalamineError)  # what is wrong with a file, not with us
+PARQUET, EXCEL = (".parquet", ".pq"), (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
+BLANKS = " \t\r\n\u00a0\u202f"
+OFFSET = r"(:[0-9]{2}(?:\.[0-9]+)?) ?([+-][0-9]{2}):?([0-9]{2})$"
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file that was read: for the manifest and for the page."""
+    """One file that was read: for the manifest and for the page. `name`: as the rows of its table call it."""
 
     table: str
     path: Path
     sha256: str
     encoding: str
     ignored_columns: int = 0
+    name: str = ""
 
 
 def source_files(params: Params, table: str) -> list[Path]:
-    """The files of a source, sorted by name. Raises ReportError where there is none."""
-    source = params.sources[table]
-    where = f"sources.{table}.path"
-    if source.path.startswith("package://"):
-        package, _, inner = source.path.removeprefix("package://").partition("/")
+    """The files of a source, sorted. Raises ReportError where there is none."""
+    path, where, folder = params.sources[table].path, f"sources.{table}.path", params.file.parent
+    if path.startswith("package://"):
+        package, _, path = path.removeprefix("package://").partition("/")
         spec = importlib.util.find_spec(package) if package.isidentifier() else None  # finds, does not import
         if spec is None or not spec.submodule_search_locations:
-            remedy = "The packages of the examples come with: make examples"
-            raise ReportError(f"{where}: the package {package} is not installed", remedy=remedy)
-        pattern = Path(spec.submodule_search_locations[0]) / inner
-    elif "://" in source.path:
-        raise ReportError(f"{where}: {source.path.partition('://')[0]}:// is not read; give a file, folder or glob")
-    else:
-        pattern = params.resolve(source.path)
-    if pattern.is_dir():
-        found = [path for path in pattern.iterdir() if path.is_file() and not path.name.startswith(".")]
-    else:
-        found = [pattern] if pattern.is_file() else [Path(name) for name in glob.glob(str(pattern), recursive=True)]
-    files = sorted(path for path in found if path.is_file())
-    if not files:
-        raise ReportError(f"{where}: there is no file {source.path} (relative to {params.file.name})")
+            raise ReportError(f"{where}: the package {package} is not installed", (), "Of the examples: make examples")
+        folder = Path(spec.submodule_search_locations[0])
+    elif "://" in path:
+        raise ReportError(f"{where}: {path.partition('://')[0]}:// is not read; give a file, folder or glob")
+    found = [path] if os.path.exists(folder / path) else glob.glob(path, root_dir=folder, recursive=True)
+    if os.path.isdir(folder / path):
+        found = [f"{path}/{name}" for name in os.listdir(folder / path) if name[0] not in ".~"]  # hidden, Excel's locks
+    if not (files := sorted((folder / name).resolve() for name in found if (folder / name).is_file())):
+        shown = as_written(params.raw, ("sources", table, "path"))
+        raise ReportError(f"{where}: there is no file {shown} (relative to {params.file.name})")
     return files
 
 
 def read_source(engine: Engine, params: Params, table: str) -> list[SourceFile]:
-    """Register `raw_<table>`: the canonical columns as text (empty is null), file, line and zone.
-
-    Raises ReportError with every missing column of every file.
-    """
+    """Register `raw_<table>`: the canonical columns as text, empty as null; file, line, zone. Raises ReportError."""
     if table not in params.sources:
-        engine.register(f"raw_{table}", empty(engine, table))
+        none = pd.DataFrame(columns=[*TABLES[table].columns, "file", "line", "zone"], dtype="str")
+        engine.register(f"raw_{table}", none.astype({"line": "int64"}))
         return []
     source, files, problems, relations = params.sources[table], [], [], []
-    for path in source_files(params, table):
-        digest, encoding = fingerprint(path)
+    source = source.model_copy(update={"timezone": source.timezone or params.report.timezone})
+    paths = source_files(params, table)
+    for path in paths:
+        name = path.relative_to(os.path.commonpath([path.parent for path in paths])).as_posix()
         try:
-            rows, header = open_file(engine, path, source, source.encoding or encoding)
-            names = match_columns(table, source, rows.columns)
-            relations.append(canonical(rows, table, source, names, path.name, int(header), params))
-        except ReportError as error:
-            problems += [f"{path.name}: {line}" for line in error.problems or [error.title]]
-        except (duckdb.Error, ValueError, UnicodeError) as error:
-            problems.append(f"{path.name}: {str(error).strip().splitlines()[0]}")
-        else:
-            files.append(SourceFile(table, path, digest, encoding, len(rows.columns) - len(names)))
+            digest, encoding = fingerprint(path)
+            rows, names, before = open_file(engine.connection, path, source, source.encoding or encoding)
+            places = match_columns(table, source, names)
+            relations.append(canonical(rows, table, places, source, name, before))
+            files.append(SourceFile(table, path, digest, encoding, len(names) - len(set(places.values())), name))
+        except FAULTS as error:
+            found = getattr(error, "problems", None) or [str(error).strip().splitlines()[0][:200]]
+            problems += [f"{name}: {line}" for line in found]
     if problems:
-        remedy = f"Name the columns under sources.{table}.columns (canonical name: name in the file), or mend the file."
+        remedy = f"Mend the file, or say under sources.{table} how to read it: columns, delimiter, decimal, dayfirst …"
         raise ReportError(f"Table '{table}' is not usable and", problems, remedy)
     engine.register(f"raw_{table}", reduce(lambda left, right: left.union(right), relations))
     return files
 
 
-def empty(engine: Engine, table: str) -> pd.DataFrame:
-    columns = [*TABLES[table].columns, "file", "line", "zone"]
-    return pd.DataFrame({name: pd.Series([], dtype="int64" if name == "line" else "str") for name in columns})
-
-
-def open_file(engine: Engine, path: Path, source: Source, encoding: str) -> tuple[duckdb.DuckDBPyRelation, bool]:
-    """A file's rows as text columns, and whether its first line was a header."""
-    con = engine.connection
-    if path.suffix.lower() in (".parquet", ".pq"):
+def open_file(con: duckdb.DuckDBPyConnection, path: Path, source: Source, encoding: str) -> Opened:
+    """A file's rows: text, but for Parquet. Raises FAULTS."""
+    if path.suffix.lower() in PARQUET:
         rows = con.read_parquet(str(path))
-        return rows.select(*[Col(name).cast("VARCHAR").alias(name) for name in rows.columns]), False
+        return rows, rows.columns, 0
     if path.suffix.lower() in EXCEL:
-        return con.from_df(excel_frame(path, source)), source.header is not False
-    shape = shape_of(path, encoding, source.delimiter, source.header)
-    width = max((len(row) for row in shape.rows), default=len(shape.names)) or 1
-    if shape.delimiter == "blank":
-        # DuckDB knows no runs of blanks: read whole lines, then part them
-        whole = {"line": "VARCHAR"}
-        lines = con.read_csv(
-            str(path), sep="\x01", quotechar="", header=shape.header, columns=whole, encoding=shape.encoding
-        )
-        parts = Call("string_split_regex", Call("trim", Col("line")), Const(r"\s+"))
-        names = shape.names or [f"column{position}" for position in range(1, width + 1)]
-        fields = [Call("list_extract", parts, Const(i)).alias(name) for i, name in enumerate(names, 1)]
-        return lines.select(*fields), shape.header
-    names = list(shape.names) or [f"column{position}" for position in range(1, width + 1)]
-    if len(set(names)) < len(names):
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise ReportError(f"the header names {', '.join(map(repr, twice))} twice")
-    rows = con.read_csv(
-        str(path),
-        sep=shape.delimiter,
-        header=shape.header,
-        columns=dict.fromkeys(names, "VARCHAR"),
-        encoding=shape.encoding,
-        null_padding=True,
-        quotechar='"',
-        escapechar='"',
-    )
-    return rows, shape.header
+        return open_excel(con, path, source)
+    if encoding == "utf-8":
+        return open_text(con, path, source)
+    with tempfile.TemporaryDirectory() as folder:  # DuckDB's reader for Python knows UTF-8 alone
+        copy = Path(folder) / "copy"
+        with path.open(encoding=encoding, newline="") as text, copy.open("w", encoding="utf-8", newline="") as stream:
+            shutil.copyfileobj(text, stream)
+        rows, names, before = open_text(con, copy, source)
+        return con.from_df(rows.df()), names, before
 
 
-def excel_frame(path: Path, source: Source) -> pd.DataFrame:
-    """One sheet as text: whole numbers without '.0', dates as ISO."""
-    book = load_workbook(str(path))
+def open_text(con: duckdb.DuckDBPyConnection, path: Path, source: Source) -> Opened:
+    """The rows of a UTF-8 file: blank lines left out, short ones filled up, all other faults told by line."""
+    delimiter, header, blank_lines, names = shape_of(path, "utf-8", source.delimiter, source.header)
+    fields, before = [f"column{i}" for i in range(1, len(names) + 1)], blank_lines + int(header)
+    options = {"skiprows": blank_lines, "header": header, "auto_detect": False}
+    if delimiter == "blank":  # DuckDB knows no runs of blanks: read whole lines, then part them
+        lines = con.read_csv(str(path), sep="\x01", quotechar="", columns={"line": "VARCHAR"}, **options)
+        parts = Call("string_split_regex", Call("trim", Col("line"), Const(BLANKS)), Const(r"\s+"))
+        lines = lines.filter(Call("regexp_matches", Col("line"), Const(r"\S"))).select(parts.alias("parts"))
+        for [long] in lines.filter(Call("len", Col("parts")) > Const(len(names))).limit(1).fetchall():
+            raise ValueError(f"a line has {len(long)} fields in place of {len(names)}: {' '.join(long)[:80]}")
+        cells = [Call("list_extract", Col("parts"), Const(i)).alias(field) for i, field in enumerate(fields, 1)]
+        return lines.select(*cells), names, before
+    options |= {"sep": delimiter, "columns": dict.fromkeys(fields, "VARCHAR"), "quotechar": '"', "escapechar": '"'}
+    with con.cursor() as probe:  # its own temporary tables of faults
+        probe.read_csv(str(path), store_rejects=True, **options).count("*").fetchall()
+        faults = probe.table("reject_errors").select("line", "error_type", "error_message").fetchall()
+    if wrong := [fault for fault in faults if fault[1] != "MISSING COLUMNS"]:
+        raise ReportError("rows cannot be read", [f"line {line}: {message}" for line, _, message in wrong[:5]])
+    # filling up hides a quote that is never closed, and takes one thread: only where rows are short and nothing else
+    return con.read_csv(str(path), null_padding=bool(faults), parallel=not faults, **options), names, before
+
+
+def open_excel(con: duckdb.DuckDBPyConnection, path: Path, source: Source) -> Opened:
+    """The rows of one sheet as text: whole numbers without '.0', dates as ISO; empty rows left out."""
+    book, mark = load_workbook(str(path)), source.decimal or "."
     if source.sheet and source.sheet not in book.sheet_names:
         raise ReportError(f"there is no sheet {source.sheet!r}{nearest(source.sheet, book.sheet_names)}")
-    rows = book.get_sheet_by_name(source.sheet or book.sheet_names[0]).to_python(skip_empty_area=True)
-
-    def text(cell: object) -> str:
-        if isinstance(cell, float) and cell.is_integer():
-            return str(int(cell))
-        return cell.isoformat(sep=" ") if isinstance(cell, datetime) else str(cell)
-
-    body = [[text(cell) for cell in row] for row in rows]
-    names = body.pop(0) if body and source.header is not False else [f"column{i}" for i in range(1, len(body[0]) + 1)]
-    return pd.DataFrame(body, columns=names, dtype="str")
+    cells = book.get_sheet_by_name(source.sheet or book.sheet_names[0]).to_python(skip_empty_area=True)
+    body = [[repr(v).removesuffix(".0").replace(".", mark) if type(v) is float else str(v) for v in r] for r in cells]
+    if not (body := [row for row in body if any(row)]):
+        raise ValueError("the sheet is empty")
+    names = body.pop(0) if source.header is not False else [""] * len(body[0])
+    names = [name.strip() or f"column{i}" for i, name in enumerate(names, 1)]
+    frame = pd.DataFrame(body, columns=[f"column{i}" for i in range(1, len(names) + 1)], dtype="str")
+    return con.from_df(frame), names, int(source.header is not False)
 
 
-def match_columns(table: str, source: Source, found: list[str]) -> dict[str, str]:
-    """Canonical column -> column of the file. Raises ReportError with every column that is missing."""
-    by_name = {name.strip().lower(): name for name in found}
-    names, problems = {}, []
+def match_columns(table: str, source: Source, names: list[str]) -> dict[str, int]:
+    """Canonical column -> its place in the file, from 0. Raises ReportError with every column that is missing."""
+    places, problems = {}, []
     for column in TABLES[table].columns:
         wanted = source.columns.get(column, column)
+        label = repr(wanted) if wanted == column else f"{wanted!r} for {column}"
+        alike = [i for i, name in enumerate(names) if name.lower() == str(wanted).strip().lower()]
+        found = [i for i in alike if names[i] == str(wanted).strip()] or alike
         if isinstance(wanted, int):
-            if not 1 <= wanted <= len(found):
-                problems.append(f"column {wanted} for {column} is not there; the file has {len(found)} columns")
-            else:
-                names[column] = found[wanted - 1]
-        elif wanted.strip().lower() in by_name:
-            names[column] = by_name[wanted.strip().lower()]
+            found = [wanted - 1] if 0 < wanted <= len(names) else []
+        if len(found) == 1:
+            places[column] = found[0]
+        elif found:
+            problems.append(f"column {label} stands {len(found)} times; give its position instead")
         elif column in source.columns or column in TABLES[table].required:
-            label = f"{wanted!r}" if wanted == column else f"{wanted!r} for {column}"
-            problems.append(f"column {label} is missing{nearest(wanted, found)}")
+            problems.append(f"column {label} is missing{nearest(str(wanted), names)}")
     if problems:
         raise ReportError("columns are missing", problems)
-    return names
+    return places
 
 
-def canonical(
-    rows: duckdb.DuckDBPyRelation,
-    table: str,
-    source: Source,
-    names: dict[str, str],
-    file: str,
-    skipped: int,
-    params: Params,
-) -> duckdb.DuckDBPyRelation:
+def sample(rows: Rows) -> list[list[str]]:
+    """The first values of every column, as text, empty ones left out."""
+    cells = rows.select(*[Col(name).cast("VARCHAR") for name in rows.columns]).limit(SAMPLE_LINES).fetchall()
+    return [[row[i].strip() for row in cells if row[i] and row[i].strip()] for i in range(len(rows.columns))]
+
+
+def canonical(rows: Rows, table: str, places: dict[str, int], source: Source, file: str, before: int) -> Rows:
     """Rows in canonical columns: text trimmed, empty as null, numbers with a point, dates as ISO."""
-    sample = rows.limit(1000).fetchall()
-    values = {name: [str(row[i]) for row in sample if row[i] is not None] for i, name in enumerate(rows.columns)}
-    numbers = [names[c] for c, kind in TABLES[table].columns.items() if c in names and kind in (MONEY, RATE, COUNT)]
-    decimal = source.decimal or guess_decimal(value for name in numbers for value in values[name])
-    columns: list[Expression] = []
-    for column, kind in TABLES[table].columns.items():
-        if column not in names:
-            columns.append(Const(None).cast("VARCHAR").alias(column))
-            continue
-        text = Call("nullif", Call("trim", Col(names[column])), Const(""))
-        if kind in (MONEY, RATE, COUNT):
-            text = plain_number(text, decimal)
+    kinds, seen = TABLES[table].columns, sample(rows)
+    written = {column: i for column, i in places.items() if rows.types[i] == "VARCHAR"}  # not typed, as in Parquet
+    numbers, dates = ([v for c, i in written.items() if kinds[c] in of for v in seen[i]] for of in (NUMBERS, (TIME,)))
+    decimal, formats = source.decimal or guess_decimal(numbers), guess_dates(dates, source.dayfirst)
+    thousands = ",.".strip(decimal) + " '\u00a0\u202f"
+    number = rf"^[+-]?[0-9]{{1,3}}([{thousands}][0-9]{{3}})*([{decimal}][0-9]+)?$|^[+-]?[0-9]*[{decimal}][0-9]+$"
+    columns = []
+    for column, kind in kinds.items():
+        text = Col(rows.columns[places[column]]) if column in places else Const(None)
+        text = Call("nullif", Call("trim", text.cast("VARCHAR"), Const(BLANKS)), Const(""))
+        if column not in written:
+            text = Call("nullif", text, Const("nan"))
+        elif kind in NUMBERS:
+            # '1.234,56' and '1,234.56' as '1234.56'; anything else as it stands, to be judged by its row's rules
+            grouped = Call("nullif", Call("regexp_extract", text, Const(number)), Const(""))
+            bare = Call("regexp_replace", grouped, Const(f"[^0-9+{decimal}-]"), Const(""), Const("g"))
+            text = duckdb.CoalesceOperator(Call("replace", bare, Const(decimal), Const(".")), text)
         elif kind == TIME:
-            try:
-                formats = guess_dates(values[names[column]], source.dayfirst)
-            except ValueError as error:
-                raise ReportError(f"{names[column]}: {error} under sources.{table}") from None
-            if formats:
-                parsed = Call("try_strptime", text, Call("list_value", *[Const(f) for f in formats]))
-                text = Case(parsed.isnotnull(), parsed.cast("VARCHAR")).otherwise(text)
-            if column == "month":  # a month may be written 2025-06
-                text = Case(
-                    Call("regexp_matches", text, Const(r"^\d{4}-\d{2}$")),
-                    Call("concat", text, Const("-01")),
-                ).otherwise(text)
+            text = Call("regexp_replace", text, Const(OFFSET), Const(r"\1\2:\3"))
+            if known := formats + ["%Y-%m"] * (column == "month"):
+                parsed = Call("try_strptime", text, Call("list_value", *map(Const, known)))
+                text = duckdb.CoalesceOperator(parsed.cast("VARCHAR"), text)
         columns.append(text.alias(column))
-    zone = source.timezone or params.report.timezone
-    constants = [Const(file).alias("file"), Const(zone).alias("zone")]
-    numbered = rows.select(*columns, *constants).row_number("over ()", "*")
-    line = Col(numbered.columns[-1]) + Const(skipped)
-    kept = [Col(name) for name in [*TABLES[table].columns, "file"]]
-    return numbered.select(*kept, line.alias("line"), Col("zone"))
-
-
-def plain_number(text: Expression, decimal: str) -> Expression:
-    """'1.234,56' or '1,234.56' as '1234.56'; anything else as it stands, to be judged by its row's rules."""
-    grouped = Call("regexp_matches", text, Const(GROUPED[decimal]))
-    thousands = "," if decimal == "." else "."
-    bare = Call("replace", text, Const(thousands), Const(""))
-    return Case(grouped, Call("replace", bare, Const(decimal), Const("."))).otherwise(text)
+    columns += [Const(file).alias("file"), Const(source.timezone).alias("zone")]
+    numbered = rows.select(*columns).row_number("over ()", "*")
+    line = (Col(numbered.columns[-1]) + Const(before)).alias("line")
+    return numbered.select(*map(Col, [*kinds, "file"]), line, Col("zone"))

@@ -1,104 +1,99 @@
-"""What a text file is like, from its bytes and first lines: encoding, delimiter, header, decimal mark, dates."""
-
-from __future__ import annotations
+"""What a file is like, from its bytes and first lines: encoding, delimiter, header, columns, decimal mark, dates."""
 
 import codecs
 import csv
 import hashlib
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
+from helpers.contracts import COUNT, MONEY, RATE, TABLES, TIME, read_yaml
+
 SAMPLE_LINES = 1000
-NUMBER = re.compile(r"^\s*[+-]?[\d.,]*\d[.,]?\s*$")
-DATE = re.compile(r"^\d{4}[-/]?\d\d[-/]?\d\d|^\d{1,2}[./-]\d{1,2}[./-]\d{4}")
-ISO = re.compile(r"^\d{4}-\d\d-\d\d")
-
-
-@dataclass(frozen=True)
-class TextShape:
-    """How to read one text file. `rows` is a sample of its fields, header left out; `names` the header or none."""
-
-    encoding: str
-    delimiter: str
-    names: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    header: bool
+NUMBER = re.compile(r"[+-]?[\d.,]*\d[.,]?$")
+DATE = re.compile(r"[12]\d{3}([-/]?)(0[1-9]|1[0-2])\1[0-3]\d(?!\d)|\d{1,2}([./-])\d{1,2}\3\d{4}(?!\d)")
+PARTS = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2\d{4}(?!\d)")
+CLOCKS = ("", " %H:%M:%S", " %H:%M", " %I:%M:%S %p", " %I:%M %p")
+MARKS = ("\t", "|", ";", ",")  # the comma last: it also stands inside numbers
+NUMBERS = (MONEY, RATE, COUNT)
+LOOKS = {TIME: DATE.match, **dict.fromkeys(NUMBERS, NUMBER.match)}  # what most values of a column must be
 
 
 def fingerprint(path: Path) -> tuple[str, str]:
     """SHA-256 and encoding of a file, in one pass over its bytes."""
-    digest, encoding, decoder = hashlib.sha256(), "utf-8", codecs.getincrementaldecoder("utf-8")()
+    digest, decoder = hashlib.sha256(), codecs.getincrementaldecoder("utf-8")()
     with path.open("rb") as stream:
-        start = stream.read(2)
-        if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            encoding = "utf-16"
-        stream.seek(0)
+        encoding = "utf-16" if stream.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8"
         while chunk := stream.read(1 << 20):
             digest.update(chunk)
             if encoding == "utf-8":
                 try:
-                    decoder.decode(chunk)
+                    decoder.decode(chunk, final=len(chunk) < 1 << 20)
                 except UnicodeDecodeError:
                     encoding = "latin-1"  # every byte is a letter there, so this reading never fails
     return digest.hexdigest(), encoding
 
 
-def shape_of(path: Path, encoding: str, delimiter: str | None = None, header: bool | None = None) -> TextShape:
-    """Delimiter, header and a sample of a text file; what is given is not guessed."""
+def shape_of(path: Path, encoding: str, delimiter: str | None, header: bool | None) -> tuple[str, bool, int, list[str]]:
+    """Delimiter, header, blank lines before it, names of the columns (column1 … without it); what is given stays."""
     with path.open(encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline="") as stream:
         lines = [line for _, line in zip(range(SAMPLE_LINES), stream, strict=False)]
-    delimiter = delimiter or guess_delimiter(lines)
-    rows = [tuple(row) for row in split(lines, delimiter)]
+    blank_lines = next((i for i, line in enumerate(lines) if line.strip("\r\n")), len(lines))
+    if not (lines := lines[blank_lines:]):
+        raise ValueError("the file is empty")
+    bare = re.sub('"[^"]*"', "", lines[0])
+    best = max(MARKS, key=bare.count)
+    delimiter = delimiter or (best if best in bare or len(bare.split()) < 2 else "blank")
+    csv.field_size_limit(1 << 30)  # a long text is no fault; the module's own limit is 128 kB
+    rows = [line.split() for line in lines] if delimiter == "blank" else list(csv.reader(lines, delimiter=delimiter))
     if header is None:
-        header = bool(rows) and not any(NUMBER.match(cell) or DATE.match(cell) for cell in rows[0])
-    names = tuple(cell.strip() for cell in rows[0]) if header and rows else ()
-    return TextShape(encoding, delimiter, names, tuple(rows[1 if header else 0 :]), header)
+        header = not any(NUMBER.match(cell.strip()) or DATE.match(cell.strip()) for cell in rows[0])
+    names = [cell.strip() for cell in rows[0]] if header else [""] * max(map(len, rows))
+    return delimiter, header, blank_lines, [name or f"column{position}" for position, name in enumerate(names, 1)]
 
 
-def split(lines: Iterable[str], delimiter: str) -> list[list[str]]:
-    if delimiter == "blank":
-        return [line.split() for line in lines if line.strip()]
-    return [row for row in csv.reader(lines, delimiter=delimiter) if row]
-
-
-def guess_delimiter(lines: list[str]) -> str:
-    """The delimiter that gives most lines the same number of fields, and more than one."""
-
-    def consistency(mark: str) -> tuple[float, int]:
-        widths = [len(row) for row in split(lines, mark)]
-        common = max(set(widths), key=lambda width: (widths.count(width), width), default=1)
-        return (widths.count(common) / len(widths) if common > 1 else 0, common)
-
-    best = max([",", ";", "\t", "|", "blank"], key=consistency)
-    return best if consistency(best)[0] > 0 else ","
-
-
-def guess_decimal(values: Iterable[str]) -> str:
-    """',' where numbers end in a comma and digits other than three, '.' otherwise."""
-    values = [value.strip() for value in values]
-    comma = any(re.search(r",(\d{1,2}|\d{4,})$", value) for value in values)
-    point = any(re.search(r"\.(\d{1,2}|\d{4,})$", value) for value in values)
+def guess_decimal(values: list[str]) -> str:
+    """',' or '.', by digits other than three behind it. Raises ValueError where 1,234 may be either."""
+    by_place = r"{m}(\d\d?|\d{{4,}})$|^[+-]?0?{m}\d|\d{{4}}{m}\d|{n}\d{{3}}[.,]"
+    proofs = (by_place.format(m=mark, n=other) for mark, other in ((",", r"\."), (r"\.", ",")))
+    comma, point = (any(re.search(proof, value) for value in values) for proof in proofs)
+    unsure = next((value for value in values if re.fullmatch(r"[+-]?\d{1,3}[.,]\d{3}", value)), None)
+    if unsure and comma == point:
+        raise ValueError(f"{unsure!r} may be a decimal or a thousand; set decimal")
     return "," if comma and not point else "."
 
 
-def guess_dates(values: Iterable[str], dayfirst: bool | None) -> list[str]:
-    """strptime formats of dates that are not ISO; none for ISO. Raises ValueError where day and month are ambiguous."""
-    values = [value.strip() for value in values if value and value.strip()]
-    if not values or any(ISO.match(value) for value in values):
-        return []
-    if all(re.fullmatch(r"\d{8}", value) for value in values):
-        return ["%Y%m%d"]
-    found = [re.match(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4})", value) for value in values]
-    parts = [match for match in found if match]
-    if not parts:
-        return []
-    first, second = max(int(m[1]) for m in parts), max(int(m[3]) for m in parts)
-    if dayfirst is None:
-        if first <= 12 and second <= 12:
-            raise ValueError(f"{values[0]!r} may be day/month or month/day; set dayfirst")
-        dayfirst = first > 12
-    mark = parts[0][2]
-    day = mark.join(("%d", "%m", "%Y") if dayfirst else ("%m", "%d", "%Y"))
-    return [f"{day} %H:%M:%S", f"{day} %H:%M", day]
+def guess_dayfirst(values: list[str]) -> bool | None:
+    """Whether dates name the day first; None where all are ISO. Raises ValueError where both may be."""
+    if not (parts := [match for match in map(PARTS.match, values) if match]):
+        return None
+    first, second = max(int(match[1]) for match in parts), max(int(match[3]) for match in parts)
+    if (first > 12) == (second > 12):
+        raise ValueError(f"{parts[0][0]!r} may be day/month or month/day; set dayfirst")
+    return first > 12
+
+
+def guess_dates(values: list[str], dayfirst: bool | None) -> list[str]:
+    """strptime formats of dates that are not ISO; none for ISO."""
+    dayfirst = guess_dayfirst(values) if dayfirst is None else dayfirst
+    marks = sorted({match[2] for match in map(PARTS.match, values) if match})
+    days = [mark.join(("%d", "%m", "%Y") if dayfirst else ("%m", "%d", "%Y")) for mark in marks]
+    days += ["%Y%m%d"] if any(re.match(r"[12]\d{7}(?!\d)", value) for value in values) else []
+    return [day + clock for day in days for clock in CLOCKS]
+
+
+def guess_columns(table: str, names: list[str], seen: list[list[str]]) -> dict[str, int]:
+    """Canonical column -> its place in the file: by its name, or by what it holds where the file has no names."""
+    plain, places = [re.sub(r"\(.*?\)|[^a-z0-9]", "", name.lower()) for name in names], {}
+    synonyms = read_yaml("sources/synonyms.yaml")
+    for column, kind in TABLES[table].columns.items():
+        known = [column.replace("_", ""), *synonyms.get(f"{table}.{column}", synonyms.get(column, []))]
+        for i in [plain.index(name) for name in known if name in plain]:
+            if sum(map(bool, map(LOOKS.get(kind, bool), seen[i]))) >= 0.8 * len(seen[i]):
+                places.setdefault(column, i)
+    if table == "transactions" and names[0] == "column1":
+        dates, numbers = ([i for i, v in enumerate(seen) if v and all(map(LOOKS[kind], v))] for kind in (TIME, MONEY))
+        money = [i for i in numbers if i not in dates and re.search("[.,]", "".join(seen[i]))]
+        ids = [i for i, v in enumerate(seen) if i not in dates + money and len(set(v)) < len(v)]
+        guesses = ("customer_id", ids), ("transacted_at", dates), ("amount", money[::-1])
+        places = {column: found[0] for column, found in guesses if found}
+    return places

@@ -1,0 +1,490 @@
+"""Params: whatever is wrong is told at once, by its path, with the rule, what was found and the nearest known name."""
+
+import copy
+import os
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from helpers import __main__ as cli
+from helpers.contracts import ROOT, ReportError
+from helpers.params import describe, load_params, month_index, month_label, month_start, to_yaml
+
+GOOD = {
+    "report": {"name": "book", "title": "Book", "month": "2025-06"},
+    "sources": {"transactions": {"path": "orders.csv"}},
+}
+
+
+def write(folder: Path, text: str | bytes) -> Path:
+    path = folder / "book.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def good(folder: Path, **settings) -> Path:
+    """A good file with some settings changed: `report__month=…` sets report.month."""
+    raw = copy.deepcopy(GOOD)
+    for name, value in settings.items():
+        *parents, leaf = name.split("__")
+        section = raw
+        for key in parents:
+            section = section.setdefault(key, {})
+        section[leaf] = value
+    return write(folder, yaml.safe_dump(raw))
+
+
+def problems(path: Path, *overrides: str, month: str | None = None) -> list[str]:
+    with pytest.raises(ReportError) as caught:
+        load_params(path, month, overrides)
+    assert str(path) in caught.value.title
+    return caught.value.problems
+
+
+MONTH = "report.month: must be a month written YYYY-MM, from 1970 on, so that every month counted is whole"
+NAME = "report.name: must be a folder's name: text of at most 80 letters, digits, . _ -, not starting with a dot"
+COLUMN = "must be the name of a column in the file, or its position from 1"
+# id: settings, the one problem that they make
+BAD = {
+    "month 13": ({"report__month": "2025-13"}, f"{MONTH} (got '2025-13')"),
+    "month without zero": ({"report__month": "2025-6"}, f"{MONTH} (got '2025-6')"),
+    "a day": ({"report__month": "2025-07-15"}, f"{MONTH} (got '2025-07-15')"),
+    "a month as number": ({"report__month": 202507}, f"{MONTH} (got 202507)"),
+    "no month": ({"report__month": None}, f"{MONTH} (got None)"),
+    "a month and a line": ({"report__month": "2025-06\n"}, f"{MONTH} (got '2025-06\\n')"),
+    "a month before all": ({"report__month": "1969-12"}, f"{MONTH} (got '1969-12')"),
+    "name upwards": ({"report__name": "../x"}, f"{NAME} (got '../x')"),
+    "name absolute": ({"report__name": "/x"}, f"{NAME} (got '/x')"),
+    "name hidden": ({"report__name": ".hidden"}, f"{NAME} (got '.hidden')"),
+    "name of two parts": ({"report__name": "a/b"}, f"{NAME} (got 'a/b')"),
+    "name empty": ({"report__name": ""}, f"{NAME} (got '')"),
+    "name of 200": ({"report__name": "x" * 200}, f"{NAME} (got '{'x' * 79})"),
+    "name a number": ({"report__name": 2025}, f"{NAME} (got 2025)"),
+    "title empty": ({"report__title": ""}, "report.title: string should have at least 1 character (got '')"),
+    "currency": (
+        {"report__currency": "usd"},
+        "report.currency: must be an ISO code of three capitals, such as USD (got 'usd')",
+    ),
+    "zone": (
+        {"report__timezone": "Europe/Berln"},
+        "report.timezone: not a known time zone; did you mean Europe/Berlin? (got 'Europe/Berln')",
+    ),
+    "zone of the machine": ({"report__timezone": "localtime"}, "report.timezone: not a known time zone"),
+    "zone of a source": (
+        {"sources__transactions__timezone": "utc"},
+        "sources.transactions.timezone: not a known time zone; did you mean UTC? (got 'utc')",
+    ),
+    "engine": ({"engine": "postgres"}, "engine: should be 'duckdb' (got 'postgres')"),
+    "unknown at the top": ({"polcy": {}}, "polcy: not a known setting; did you mean policy?"),
+    "a field that is not the file's": ({"raw": {}}, "raw: not a known setting"),
+    "another one": ({"file": "x"}, "file: not a known setting"),
+    "unknown in report": ({"report__titel": "x"}, "report.titel: not a known setting; did you mean title?"),
+    "unknown in a source": (
+        {"sources__transactions__delimeter": ","},
+        "sources.transactions.delimeter: not a known setting; did you mean delimiter?",
+    ),
+    "unknown in policy": (
+        {"policy__horizon_month": 3},
+        "policy.horizon_month: not a known setting; did you mean horizon_months?",
+    ),
+    "unknown in ltv_cac": ({"ltv_cac__sed": 3}, "ltv_cac.sed: not a known setting; did you mean seed?"),
+    "unknown in a section without settings": ({"pricing__x": 3}, "pricing.x: not a known setting"),
+    "unknown rule": ({"verdicts__R-LTV-9": {"low": 1}}, "verdicts.R-LTV-9: not a known rule; did you mean R-LTV-2?"),
+    "unknown threshold": (
+        {"verdicts__R-LTV-2": {"goal": 3}},
+        "verdicts.R-LTV-2.goal: not a known setting; known: 'target' or 'low'",
+    ),
+    "unknown table": (
+        {"sources__custmers": {"path": "x"}},
+        "sources.custmers: not a known table; did you mean customers?",
+    ),
+    "unknown column": (
+        {"sources__transactions__columns": {"customer": "x"}},
+        "sources.transactions.columns.customer: not a known column of transactions; did you mean customer_id?",
+    ),
+    "no source": ({"sources": {}}, "sources: needs transactions or subscriptions; every page is made from one of them"),
+    "no main source": (
+        {"sources": {"customers": {"path": "x"}}},
+        "sources: needs transactions or subscriptions; every page is made from one of them",
+    ),
+    "a source that is a text": (
+        {"sources__transactions": "x.csv"},
+        "sources.transactions: must hold `key: value` pairs (got 'x.csv')",
+    ),
+    "a section that is empty": ({"policy": None}, "policy: must hold `key: value` pairs (got None)"),
+    "columns that are a list": (
+        {"sources__transactions__columns": ["a"]},
+        "sources.transactions.columns: must hold `key: value` pairs",
+    ),
+    "path missing": (
+        {"sources__transactions": {"header": True}},
+        "sources.transactions.path: is required and not given",
+    ),
+    "path empty": (
+        {"sources__transactions__path": ""},
+        "sources.transactions.path: string should have at least 1 character (got '')",
+    ),
+    "format": (
+        {"sources__transactions__format": "excel"},
+        "sources.transactions.format: should be 'canonical' (got 'excel')",
+    ),
+    "column true": (
+        {"sources__transactions__columns": {"amount": True}},
+        f"sources.transactions.columns.amount: {COLUMN} (got True)",
+    ),
+    "column 1.5": (
+        {"sources__transactions__columns": {"amount": 1.5}},
+        f"sources.transactions.columns.amount: {COLUMN} (got 1.5)",
+    ),
+    "delimiter of two": (
+        {"sources__transactions__delimiter": ";;"},
+        "sources.transactions.delimiter: must be one character, or 'blank' for runs of blanks (got ';;')",
+    ),
+    "encoding": (
+        {"sources__transactions__encoding": "ebcdic"},
+        "sources.transactions.encoding: should be 'utf-8', 'utf-16' or 'latin-1'",
+    ),
+    "decimal": (
+        {"sources__transactions__decimal": ";"},
+        "sources.transactions.decimal: should be '.' or ',' (got ';')",
+    ),
+    "header text": (
+        {"sources__transactions__header": "yes please"},
+        "sources.transactions.header: should be a valid boolean",
+    ),
+    "dayfirst number": (
+        {"sources__transactions__dayfirst": 1},
+        "sources.transactions.dayfirst: should be a valid boolean (got 1)",
+    ),
+    "negative": ({"policy__inactive_days": -5}, "policy.inactive_days: should be greater than or equal to 1 (got -5)"),
+    "too large": (
+        {"policy__horizon_months": 241},
+        "policy.horizon_months: should be less than or equal to 240 (got 241)",
+    ),
+    "rate as percent": (
+        {"policy__annual_discount_rate": 10},
+        "policy.annual_discount_rate: should be less than 1 (got 10)",
+    ),
+    "margin 0": ({"policy__gross_margin": 0}, "policy.gross_margin: should be greater than 0 (got 0)"),
+    "confidence 1": ({"policy__confidence": 1.0}, "policy.confidence: should be less than 1 (got 1.0)"),
+    "text for a number": (
+        {"policy__inactive_days": "180"},
+        "policy.inactive_days: should be a valid integer (got '180')",
+    ),
+    "text for a rate": ({"policy__confidence": "0.9"}, "policy.confidence: should be a valid number (got '0.9')"),
+    "true for a number": (
+        {"policy__inactive_days": True},
+        "policy.inactive_days: should be a valid integer (got True)",
+    ),
+    "true for a rate": ({"policy__gross_margin": True}, "policy.gross_margin: should be a valid number (got True)"),
+    "a fraction for a count": ({"policy__inactive_days": 1.5}, "policy.inactive_days: should be a valid integer"),
+    "1 for true": (
+        {"policy__mrr_includes_discounts": 1},
+        "policy.mrr_includes_discounts: should be a valid boolean (got 1)",
+    ),
+    "infinite": ({"policy__gross_margin": float("inf")}, "policy.gross_margin: should be "),
+    "not a number": ({"policy__confidence": float("nan")}, "policy.confidence: should be a finite number (got nan)"),
+    "infinite threshold": (
+        {"verdicts__R-LTV-2": {"target": float("inf")}},
+        "verdicts.R-LTV-2.target: should be a finite number (got inf)",
+    ),
+    "text for a threshold": (
+        {"verdicts__R-LTV-2": {"low": "1"}},
+        "verdicts.R-LTV-2.low: should be a valid number (got '1')",
+    ),
+    "no date": ({"policy__observed_from": "2025-02-30"}, "policy.observed_from: must be a day written YYYY-MM-DD"),
+    "true for a date": ({"policy__observed_from": True}, "policy.observed_from: must be a day written YYYY-MM-DD"),
+    "choice": (
+        {"policy__cac_basis": "payed"},
+        "policy.cac_basis: should be 'blended', 'paid' or 'loaded' (got 'payed')",
+    ),
+    "demo without folder": ({"demo": {"customers": 100}}, "demo.folder: is required and not given"),
+    "unset variable": (
+        {"report__title": "${NO_SUCH_VARIABLE}"},
+        "report.title: the environment variable NO_SUCH_VARIABLE is not set",
+    ),
+}
+
+
+@pytest.mark.parametrize(("settings", "expected"), BAD.values(), ids=BAD)
+def test_a_bad_setting_is_told_by_path_rule_value_and_nearest_name(tmp_path, settings, expected):
+    [found] = problems(good(tmp_path, **settings))
+    assert found.startswith(expected)
+
+
+def test_all_problems_are_told_at_once(tmp_path):
+    path = good(
+        tmp_path,
+        report__month="2025-6",
+        report__title="${NO_SUCH_VARIABLE}",
+        sources__custmers={"path": "x"},
+        sources__transactions={"path": "x", "columns": {"amout": "x"}},
+        policy__inactive_days="x",
+        policy__horizon_month=1,
+        **{"verdicts__R-X": {}},
+    )
+    found = problems(path, "rfm.window_months=0", "nonsense")
+    assert sorted(line.split(":")[0] for line in found) == [
+        "--set nonsense",
+        "policy.horizon_month",
+        "policy.inactive_days",
+        "report.month",
+        "report.title",
+        "rfm.window_months",
+        "sources.custmers",
+        "sources.transactions.columns.amout",
+        "verdicts.R-X",
+    ]
+    with pytest.raises(ReportError) as caught:
+        load_params(path)
+    assert str(caught.value).startswith(f"{path} has 7 problems:\n  - ")
+
+
+BROKEN = {
+    "syntax": ("report:\n  name: 'x\n", "is not valid YAML", "line 3: "),
+    "a tab": ("report:\n\tname: x\n", "is not valid YAML", "line 2: found character '\\t'"),
+    "a repeated key": (
+        "report: {name: x}\nengine: duckdb\nreport: {name: y}\n",
+        "is not valid YAML",
+        "line 3: 'report' stands twice",
+    ),
+    "a repeated key further in": (
+        "report:\n  name: x\n  'name': y\n",
+        "is not valid YAML",
+        "line 3: 'name' stands twice",
+    ),
+    "two documents": ("a: 1\n---\nb: 2\n", "is not valid YAML", "line 2: "),
+    "a tag": (
+        "report: !!python/object:os.system {}\n",
+        "is not valid YAML",
+        "line 1: could not determine a constructor",
+    ),
+    "too deep": ("a: " + "[" * 3000, "is not valid YAML", ""),
+    "control characters": (b"report: \x00\n", "is not valid YAML", "unacceptable character #x0000"),
+    "a list": ("- report\n", "is not a params file", "it holds no `key: value` pairs at the top"),
+    "a text": ("report\n", "is not a params file", "it holds no `key: value` pairs at the top"),
+    "empty": ("", "is not a params file", "it holds no `key: value` pairs at the top"),
+    "comments alone": ("# nothing\n", "is not a params file", "it holds no `key: value` pairs at the top"),
+    "not UTF-8": (
+        "report: {title: é}\n".encode("latin-1"),
+        "is not valid YAML",
+        "unacceptable character #x00e9: invalid continuation byte",
+    ),
+    "an alias of itself": ("report: &r {name: *r}\n", "is not a params file", "an alias in it holds itself"),
+}
+
+
+@pytest.mark.parametrize(("text", "title", "problem"), BROKEN.values(), ids=BROKEN)
+def test_a_file_that_cannot_be_read_is_told_with_its_line(tmp_path, text, title, problem):
+    path = write(tmp_path, text)
+    with pytest.raises(ReportError) as caught:
+        load_params(path)
+    assert caught.value.title == f"{path} {title}"
+    [found] = caught.value.problems
+    assert found.startswith(problem) and "\n" not in found
+
+
+def test_what_is_not_utf8_says_so_in_its_remedy(tmp_path):
+    with pytest.raises(ReportError, match="Save it as UTF-8"):
+        load_params(write(tmp_path, "title: é\n".encode("latin-1")))
+
+
+@pytest.mark.parametrize("place", ["nowhere.yaml", "."])
+def test_a_file_that_is_not_there_is_told_with_the_remedy(tmp_path, place):
+    with pytest.raises(ReportError, match="is not there\nName a params file, such as params/demo.yaml"):
+        load_params(tmp_path / place)
+
+
+OVERRIDES = {
+    "no equals sign": ("policy.horizon_months", "--set policy.horizon_months: must be written KEY=VALUE"),
+    "no key": ("=3", "--set =3: must be written KEY=VALUE"),
+    "a key with a hole": ("policy..x=3", "--set policy..x=3: must be written KEY=VALUE"),
+    "a key that ends in a dot": ("policy.=3", "--set policy.=3: must be written KEY=VALUE"),
+    "bad YAML": ("policy.min_events=[", "--set policy.min_events is not valid YAML: line 1: "),
+    "unknown": ("policy.horizn_months=3", "policy.horizn_months: not a known setting; did you mean horizon_months?"),
+    "unknown section": ("polcy.x=3", "polcy: not a known setting; did you mean policy?"),
+    "into a single value": ("report.month.day=3", "--set report.month.day: month is a single value, it holds no day"),
+    "of a wrong type": ("policy.min_events=few", "policy.min_events: should be a valid integer (got 'few')"),
+}
+
+
+@pytest.mark.parametrize(("override", "expected"), OVERRIDES.values(), ids=OVERRIDES)
+def test_a_bad_override_is_told(tmp_path, override, expected):
+    [found] = problems(good(tmp_path), override)
+    assert found.startswith(expected)
+
+
+def test_overrides_are_yaml_and_the_last_one_wins(tmp_path):
+    overrides = [
+        "policy.min_events=7",
+        "policy.min_events=8",
+        "sources.transactions.columns={amount: 4}",
+        "report.title='a=b'",
+    ]
+    params = load_params(good(tmp_path), None, [*overrides, "verdicts.R-LTV-2.target=4"])
+    assert params.policy.min_events == 8
+    assert params.sources["transactions"].columns == {"amount": 4}
+    assert params.report.title == "a=b"
+    assert params.verdicts == {"R-LTV-2": {"target": 4.0}}
+
+
+def test_a_month_that_is_given_takes_the_place_of_the_files(tmp_path):
+    assert load_params(good(tmp_path), "2024-02").report.month == "2024-02"
+    for bad in ("2024-2", "x'; \"y", "[", "2024-02\n"):
+        assert problems(good(tmp_path), month=bad)[0].startswith(
+            ("report.month: must be a month", "--set report.month")
+        )
+
+
+# --- secrets ----------------------------------------------------------------------------------------------------
+
+
+def test_a_variable_is_read_and_never_written(tmp_path, monkeypatch):
+    monkeypatch.setenv("SECRET", "hunter2/x${OTHER}")
+    monkeypatch.setenv("OTHER", "never")
+    path = good(tmp_path, sources__transactions={"path": "/in/${SECRET}.csv", "columns": {"amount": "${SECRET}"}})
+    params = load_params(path, None, ["report.title=${SECRET}"])
+    # what a variable holds is taken as it is: it names no further variables
+    assert params.sources["transactions"].path == "/in/hunter2/x${OTHER}.csv"
+    written = to_yaml(params, tmp_path / "out")
+    assert "hunter2" not in written and "never" not in written
+    raw = yaml.safe_load(written)
+    assert raw["sources"]["transactions"]["path"] == "/in/${SECRET}.csv"
+    assert raw["sources"]["transactions"]["columns"] == {"amount": "${SECRET}"}
+    assert raw["report"]["title"] == "${SECRET}"
+
+
+@pytest.mark.parametrize(
+    "setting", ["report.currency", "report.timezone", "policy.confidence", "policy", "sources.transactions.encoding"]
+)
+def test_no_message_shows_what_a_variable_holds(tmp_path, monkeypatch, setting):
+    monkeypatch.setenv("SECRET", "hunter2")
+    [found] = problems(good(tmp_path), f"{setting}='${{SECRET}}'")
+    assert "(got '${SECRET}')" in found and "hunter2" not in found
+
+
+# --- what is loaded ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["demo", "cdnow", "grocery"])
+def test_what_is_written_loads_equal_from_another_folder(tmp_path, name):
+    params = load_params(f"params/{name}.yaml")
+    (tmp_path / "out").mkdir()
+    copied = write(tmp_path / "out", to_yaml(params, tmp_path / "out"))
+    again = load_params(copied)
+    for one in (params, again):
+        assert one.resolve("x").is_absolute()
+    paths = [
+        [str(p.resolve(s.path)) if "://" not in s.path else s.path for s in p.sources.values()] for p in (params, again)
+    ]
+    assert paths[0] == paths[1]
+    ignored = {"sources": {table: {"path"} for table in params.sources}, "demo": {"folder"} if params.demo else False}
+    ignored = {key: value for key, value in ignored.items() if value}
+    assert params.model_dump(exclude=ignored) == again.model_dump(exclude=ignored)
+
+
+def test_every_setting_survives_being_written_and_read(tmp_path):
+    path = good(
+        tmp_path,
+        report__timezone="Europe/Berlin",
+        policy={
+            "observed_from": "2024-01-01",
+            "gross_margin": 0.8,
+            "cac_basis": "paid",
+            "mrr_includes_discounts": False,
+        },
+        sources__transactions={
+            "path": "o.csv",
+            "header": False,
+            "columns": {"amount": 3},
+            "delimiter": "\t",
+            "dayfirst": True,
+        },
+        demo={"folder": "d", "seed": 7},
+        **{"verdicts__R-LTV-2": {"target": 4}},
+    )
+    params = load_params(path)
+    again = load_params(write(tmp_path, to_yaml(params, tmp_path)))
+    assert again.model_dump() == params.model_dump()
+    assert params.policy.observed_from == date(2024, 1, 1)
+    assert params.sources["transactions"].delimiter == "\t"
+
+
+def test_a_minimal_file_has_every_default(tmp_path):
+    params = load_params(good(tmp_path))
+    # the defaults of the contract's table of policies
+    assert params.report.currency == "USD" and params.report.timezone == "UTC" and params.engine == "duckdb"
+    policy = params.policy
+    assert (policy.inactive_days, policy.observed_from, policy.left_edge_months) == (180, None, 0)
+    assert (policy.churn_window_months, policy.horizon_months, policy.annual_discount_rate) == (6, 36, 0.10)
+    assert (policy.gross_margin, policy.cac_basis, policy.cac_lag_months) == (None, "blended", 0)
+    assert (policy.mrr_includes_discounts, policy.grace_days, policy.in_month_churn) == (True, 7, "apart")
+    assert (policy.min_customers, policy.min_events, policy.confidence, policy.pandas_rows) == (30, 5, 0.95, 5_000_000)
+
+
+def test_params_are_frozen(tmp_path):
+    params = load_params(good(tmp_path))
+    for section, name in ((params, "engine"), (params.report, "month"), (params.sources["transactions"], "path")):
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(section, name, "x")
+
+
+def test_paths_are_relative_to_the_file_and_the_file_to_the_project(tmp_path, monkeypatch):
+    params = load_params(good(tmp_path))
+    assert params.resolve("../x/orders.csv") == tmp_path.parent / "x" / "orders.csv"
+    monkeypatch.chdir(tmp_path)
+    assert load_params("params/demo.yaml").file == ROOT / "params" / "demo.yaml"
+    assert load_params("book.yaml").file == tmp_path / "book.yaml"
+
+
+def test_a_byte_order_mark_does_no_harm(tmp_path):
+    assert load_params(write(tmp_path, b"\xef\xbb\xbf" + yaml.safe_dump(GOOD).encode())).report.name == "book"
+
+
+def test_months_count_on_over_the_year():
+    assert month_index("2025-01") - month_index("2024-12") == 1
+    assert month_start(month_index("2024-12")) == date(2024, 12, 1)
+    assert month_label(month_index("2024-12") + 1) == "2025-01"
+
+
+def test_as_of_is_the_first_day_after_the_month(tmp_path):
+    assert load_params(good(tmp_path, report__month="2024-12")).as_of == date(2025, 1, 1)
+
+
+def test_every_setting_is_described_with_type_default_bounds_and_meaning():
+    rows = {row["path"]: row for row in describe()}
+    assert rows["policy.inactive_days"] == {
+        "path": "policy.inactive_days",
+        "type": "int",
+        "default": "180",
+        "bounds": "Ge(ge=1), Le(le=3650)",
+        "meaning": "days without a sale after which a buyer has left",
+    }
+    assert rows["report.timezone"]["type"] == "str" and rows["policy.observed_from"]["type"] == "date | None"
+    assert rows["sources.<table>.path"]["default"] == "required"
+    assert all(row["meaning"] for row in rows.values())
+
+
+# --- through the command ----------------------------------------------------------------------------------------
+
+THROUGH = {
+    **{name: (yaml.safe_dump, settings) for name, (settings, _) in BAD.items()},
+    **{n: (None, t[0]) for n, t in BROKEN.items()},
+}
+
+
+@pytest.mark.parametrize("name", THROUGH)
+def test_run_exits_1_without_a_traceback_and_leaves_nothing(tmp_path, monkeypatch, capsys, name):
+    dump, settings = THROUGH[name]
+    path = good(tmp_path, **settings) if dump else write(tmp_path, settings)
+    monkeypatch.setattr(sys, "argv", ["ltv-report", "run", str(path), "--out", str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    printed = capsys.readouterr()
+    told = f"{left.value.code}{printed.out}{printed.err}"  # python prints a text it exits with, and exits 1
+    assert isinstance(left.value.code, str) and str(path) in told and "Traceback" not in told
+    assert os.listdir(tmp_path) == ["book.yaml"]
