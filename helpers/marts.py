@@ -205,7 +205,7 @@ def readiness(params: Params) -> pd.DataFrame:
 
 
 def inputs_frame(files: list[SourceFile]) -> pd.DataFrame:
-    rows = [(f.table, f.path.name, f.sha256, f.encoding, f.ignored_columns) for f in files]
+    rows = [(f.table, f.name, f.sha256, f.encoding, f.ignored_columns) for f in files]
     return pd.DataFrame(rows, columns=["table", "file", "sha256", "encoding", "ignored_columns"])
 
 

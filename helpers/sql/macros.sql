@@ -2,6 +2,7 @@
 create or replace macro as_time(written, zone, report_zone) as case
     when regexp_matches(written, ':[0-9][0-9](\.[0-9]+)? ?(Z|UTC|[+-][0-9][0-9](:?[0-9][0-9])?)$')
         then timezone(report_zone, try_cast(replace(written, ' UTC', '+00') as timestamptz))
+    when not regexp_matches(written, '^[0-9]{4}[-/][0-9]{1,2}[-/][0-9]{1,2}([ T][0-9:.]+)?$') then null
     when zone = report_zone then try_cast(written as timestamp)
     else timezone(report_zone, timezone(zone, try_cast(written as timestamp)))
 end;

@@ -4,7 +4,7 @@ with bounds as (
         customer_id, month,
         count(distinct case when sale then transaction_id end) as orders,
         count(distinct case when sale then day end) as sale_days,
-        cast(sum(revenue) as decimal(18, 4)) as revenue
+        cast(sum(revenue) as decimal(24, 4)) as revenue
     from mart_transactions
     where customer_id is not null
     group by customer_id, month

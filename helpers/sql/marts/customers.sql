@@ -49,7 +49,7 @@ buying as (
 ),
 paying as (
     select
-        customer_id, min(transacted_at) as first_transacted_at, cast(sum(revenue) as decimal(18, 4)) as revenue,
+        customer_id, min(transacted_at) as first_transacted_at, cast(sum(revenue) as decimal(24, 4)) as revenue,
         count(distinct case when sale then transaction_id end) as orders,
         count(distinct case when sale then day end) as all_sale_days
     from mart_transactions

@@ -11,7 +11,7 @@ history as (
         max(case when d.sold = 1 then d.day end) as last_day,
         count(case when d.sold = 1 and d.month > c.month - coalesce(run.rfm_window_months, 100000) then 1 end) as frequency,
         cast(sum(case when d.month > c.month - coalesce(run.rfm_window_months, 100000) then d.revenue else 0 end)
-            as decimal(18, 4)) as monetary
+            as decimal(24, 4)) as monetary
     from days as d
     cross join run
     inner join calendar as c on c.month between run.report_month - 12 and run.report_month and d.month <= c.month
