@@ -55,6 +55,8 @@ def source_files(params: Params, table: str) -> list[Path]:
         found = [f"{path}/{name}" for name in os.listdir(folder / path) if name[0] not in ".~"]  # hidden, Excel's locks
     if not (files := sorted((folder / name).resolve() for name in found if (folder / name).is_file())):
         shown = as_written(params.raw, ("sources", table, "path"))
+        if shown.startswith(".."):  # a run's own settings lead far up: the whole path is clearer
+            raise ReportError(f"{where}: there is no file {os.path.normpath(folder / path)}")
         raise ReportError(f"{where}: there is no file {shown} (relative to {params.file.name})")
     return files
 
