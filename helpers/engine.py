@@ -49,7 +49,7 @@ class Engine:
     def write(self, name: str, path: Path, key: tuple[str, ...]) -> None:
         """Write a table as Parquet, ordered by its key so that equal data give equal bytes."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.connection.table(name).order(", ".join(key)).write_parquet(str(path), compression="zstd")
+        self.table(name).order(", ".join(key)).write_parquet(str(path), compression="zstd")
 
     def _run(self, query: str) -> duckdb.DuckDBPyRelation:
         try:

@@ -110,7 +110,8 @@ def by_plan(tables: dict[str, pd.DataFrame], *, last: int, policy, margin: float
     """LTV by plan at the start, as ltv_cac_by shows it, for other pages; empty where nothing can be estimated."""
     ends = tables["survival"]
     reason = ltv.estimable(tables["lifetimes"], ends, last)
-    fits = {} if reason else clv_models.sbg_by_member(ends, min_events=policy.min_events)
+    plans = ends[ends["dimension"] == "plan"]  # the other fits would be thrown away
+    fits = {} if reason else clv_models.sbg_by_member(plans, min_events=policy.min_events)
     worth = ltv.value_a_month(tables["customer_value"], confidence=policy.confidence)
     return by_dimension("plan", tables, fits, worth, last, policy, margin)
 
