@@ -63,7 +63,11 @@ MARTS = {
     "plans": ("plan_id",),
     "marketing_spend": ("month", "channel", "kind"),
     "costs": ("month", "category"),
+    "business_events": ("date", "label", "file", "line"),
 }
+
+
+BOOKS = ("transactions", "subscriptions")  # a report needs one of them, and is as fresh as their newest row
 
 
 @cache

@@ -9,8 +9,10 @@ import pandas as pd
 
 QUERIES = Path(__file__).parent / "sql" / "demo"
 STEPS = ("months", "tiers", "hazards", "channels", "people", "periods", "terms", "customers", "plans", "subscriptions",
-         "addons", "orders", "sales", "transactions", "marketing_spend", "costs")  # each reads only earlier ones
-FILES = ("customers", "plans", "subscriptions", "transactions", "addons", "marketing_spend", "costs")
+         "addons", "orders", "sales", "transactions", "marketing_spend", "costs",
+         "business_events")  # each reads only earlier ones
+FILES = ("customers", "plans", "subscriptions", "transactions", "addons", "marketing_spend", "costs",
+         "business_events")
 
 
 def write_demo(

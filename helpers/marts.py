@@ -13,7 +13,7 @@ import pandas as pd
 import yaml
 
 from helpers.contracts import MARTS, ROOT, TABLES, ReportError
-from helpers.demo import write_demo
+from helpers.demo import FILES, write_demo
 from helpers.engine import Engine, read_sql
 from helpers.params import Params, Policy, load_params, month_index, month_label, month_start
 from helpers.sources import SourceFile, read_source
@@ -57,6 +57,34 @@ class Book:
     def sql(self, query: str) -> str:
         return read_sql(query)
 
+    def read(self, name: str) -> pd.DataFrame:
+        """A table that an earlier page of this run saved. Raises ReportError where there is none."""
+        path = self.run_dir / "tables" / f"{name}.csv"
+        if not path.is_file():
+            raise ReportError(f"There is no table {name} in this run", remedy="Run the notebooks 01 to 05 first.")
+        return read_csv(path)
+
+    def earlier(self, name: str) -> pd.DataFrame | None:
+        """A table of last month's published report under params.history; None where there is none."""
+        path = self.params.earlier(name)
+        return read_csv(path) if path and path.is_file() else None
+
+    def words(self) -> tuple[str, str] | None:
+        """The analyst's commentary on the month and its signature. Raises ReportError where it is not signed."""
+        if not self.params.commentary:
+            return None
+        path = self.params.resolve(self.params.commentary) / f"{self.params.report.month}.md"
+        if not path.is_file():
+            return None
+        try:
+            text, _, last = path.read_text(encoding="utf-8").rstrip().rpartition("\n")
+        except UnicodeDecodeError:
+            raise ReportError(f"{path} is not text in UTF-8") from None
+        if not text.strip() or not last.startswith(("—", "–", "--")):
+            rule = f"the last line must be a signature, such as '— Ann Lee, head of data' (got {last[:60]!r})"
+            raise ReportError(str(path), [rule])
+        return text, last
+
     def save(self, name: str, frame: pd.DataFrame) -> pd.DataFrame:
         """Write `tables/<name>.csv`, unrounded and safe to open in a spreadsheet; returns the frame."""
         write_csv(frame, self.run_dir / "tables" / f"{name}.csv")
@@ -68,7 +96,7 @@ class Book:
         return frame
 
     def add(self, kind: str, page: str, frame: pd.DataFrame) -> pd.DataFrame:
-        """Keep a page's part of `metrics`, `verdicts` or `checks` until 06_summary collects them."""
+        """Keep a page's part of `metrics` or `checks` until 06_summary collects them."""
         write_csv(frame, self.run_dir / "parts" / kind / f"{page}.csv")
         return frame
 
@@ -77,7 +105,7 @@ class Book:
         parts = sorted((self.run_dir / "parts" / kind).glob("*.csv"))
         if not parts:
             raise ReportError(f"There are no {kind} in this run", remedy="Run the notebooks 01 to 05 first.")
-        frames = [pd.read_csv(part, keep_default_na=False, na_values=[""]) for part in parts]
+        frames = [read_csv(part) for part in parts]
         return pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
 
 
@@ -112,6 +140,7 @@ def stage(params: Params, spill: Path | None = None) -> Engine:
         raise ReportError("\n\n".join(problems))
     for table in TABLES:
         engine.build(f"staged_{table}", f"staging/{table}")
+    engine.build("staged_rows", "staging/rows")
     engine.register("source_files", inputs_frame(files))
     rejected = engine.frame("summaries/rejections")
     foreign = rejected[rejected["rule"] == "other currency than the report"]
@@ -215,7 +244,8 @@ def make_demo(params: Params) -> None:
         return
     folder, wanted = params.resolve(params.demo.folder), params.demo.model_dump(exclude={"folder"})
     stamp = folder / "demo.json"
-    if not stamp.is_file() or json.loads(stamp.read_text()) != wanted:
+    missing = [name for name in FILES if not (folder / f"{name}.csv").is_file()]
+    if missing or not stamp.is_file() or json.loads(stamp.read_text()) != wanted:
         write_demo(folder, **wanted)
         stamp.write_text(json.dumps(wanted))
 
@@ -227,6 +257,11 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
     for column in safe.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in safe.dtypes]]:
         safe[column] = safe[column].map(harmless)
     safe.to_csv(path, index=False, lineterminator="\n")
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """What `write_csv` wrote; only the empty cell is unknown."""
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
 def harmless(cell: object) -> object:

@@ -95,7 +95,7 @@ def test_equal_arguments_give_equal_bytes_on_one_thread_too(written, tmp_path, m
 def test_another_seed_gives_another_company(written, tmp_path):
     other = {path.stem: path.read_bytes() for path in demo.write_demo(tmp_path, seed=2)}
     same = {name for name in demo.FILES if other[name] == written[name].read_bytes()}
-    assert same == {"plans"}
+    assert same == {"plans", "business_events"}
 
 
 @pytest.mark.parametrize("name", demo.STEPS)
@@ -119,7 +119,8 @@ def test_every_query_file_is_a_step():
 @pytest.mark.parametrize(("name", "key"), [
     ("customers", ["customer_id"]), ("plans", ["plan_id"]), ("subscriptions", ["subscription_id"]),
     ("transactions", ["transaction_id", "line_no"]), ("addons", ["customer_id", "addon_id"]),
-    ("marketing_spend", ["period_start", "channel", "kind"]), ("costs", ["month", "category"])])
+    ("marketing_spend", ["period_start", "channel", "kind"]), ("costs", ["month", "category"]),
+    ("business_events", ["date", "label"])])
 def test_rows_are_ordered_by_a_unique_key(files, name, key):
     keys = list(files[name][key].itertuples(index=False, name=None))
     assert len(keys) > 0 and keys == sorted(set(keys))
@@ -146,6 +147,17 @@ def test_a_tiny_book_holds_its_size_and_months(tmp_path):
     spend = pd.read_csv(tmp_path / "marketing_spend.csv")
     assert set(zip(spend["period_start"], spend["period_end"], strict=True)) == {
         ("2024-11-01", "2024-11-30"), ("2024-12-01", "2024-12-31")}
+
+
+def test_events_happen_on_the_documented_days_and_only_within_the_book(written, tmp_path):
+    table = TRUTH.read_text().split("## Business events")[1].split("## ")[0]
+    rows = re.findall(r"^\| (\d+) \| (\d+) \| ([^|]+) \| (\w+) \|$", table, flags=re.MULTILINE)
+    june = pd.Period("2025-06")
+    expected = [f"{june - int(months)}-{int(day):02d},{label},{kind}" for months, day, label, kind in rows]
+    assert len(rows) == 5 and all(len(label) <= 28 for _, _, label, _ in rows)
+    assert written["business_events"].read_text().splitlines() == ["date,label,kind", *expected]
+    demo.write_demo(tmp_path, customers=7, months=9, end="2024-12")           # the event of 8 months before is the oldest
+    assert pd.read_csv(tmp_path / "business_events.csv")["date"].to_list() == ["2024-04-21", "2024-09-11"]
 
 
 def test_customers_join_in_every_month_and_more_of_them_later(files):

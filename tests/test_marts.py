@@ -7,7 +7,8 @@ from pandas.testing import assert_frame_equal
 from helpers.contracts import MARTS
 from helpers.demo import FILES, write_demo
 from helpers.engine import SQL
-from helpers.marts import prepare
+from helpers.marts import make_demo, prepare
+from helpers.params import load_params
 
 
 def sub(customer: str, started_at: str, ended_at: str | None = None, amount: object = 10, **more) -> dict:
@@ -338,6 +339,64 @@ def test_lines_without_a_number_are_all_kept_and_numbered_by_what_they_say(make)
     assert book.frame("summaries/months")["orders"].sum() == 1        # no id: one transaction a customer and instant
 
 
+EVENTS = [                                              # date, label, kind; where rejected: rule, column and value
+    ("2024-06-10", "App", "Release"), ("2024-06-11 09:30", "Fair", None), ("2024-05-31 23:59:59", "Fire", "outage"),
+    ("2024-07-01", "Later", "promo"), ("2024-07-02", None, "party"),                 # what comes later is not judged
+    (None, "No day", "market", "empty", "date", ""), ("soon", "Soon", "market", "cannot be read", "date", "soon"),
+    ("2024-06-12", None, "promo", "empty", "label", ""),
+    ("2024-06-13", "Ball", "Party", "not an accepted value", "kind", "party")]
+
+
+def test_events_are_kept_rejected_with_their_rule_or_later(make):
+    rows = [dict(zip(("date", "label", "kind"), event, strict=False)) | {"plan_id": "pro"} for event in EVENTS]
+    book = make("2024-06", subscriptions=[sub("ann", "2024-01-05")], business_events=rows)
+    found = book.frame("summaries/rows").set_index(["table", "stage"]).loc["business_events"]
+    assert found["rows"].to_dict() == {"read": 9, "kept": 3, "rejected": 4, "after_as_of": 2}
+    assert found["amount"].to_list() == [0, 0, 0, 0]
+    assert not len(book.engine.table("staged_business_events").filter("stage <> 'rejected' and rule is not null"))
+    told = book.frame("summaries/rejected_rows").query("table == 'business_events'").fillna("")
+    assert told[["line", "rule", "column", "value"]].values.tolist() == [
+        [line, *why] for line, (_, _, _, *why) in enumerate(EVENTS, start=2) if why]
+    counts = book.frame("summaries/rejections")[["table", "column", "rule", "rows", "amount"]].values.tolist()
+    assert sorted(counts) == sorted(["business_events", column, rule, 1, 0] for *_, rule, column, _ in EVENTS[5:])
+    kept = mart(book, "business_events", "label", "month", "kind", "plan_id").fillna("")
+    assert [[str(day.date()), *row] for day, *row in kept.itertuples()] == [
+        ["2024-05-31", "Fire", 2024 * 12 + 5, "outage", "pro"], ["2024-06-10", "App", 2024 * 12 + 6, "release", "pro"],
+        ["2024-06-11", "Fair", 2024 * 12 + 6, "", "pro"]]
+
+
+def test_charts_mark_the_events_of_25_months_and_one_listed_for_two_plans_once(make):
+    rows = [{"date": date, "label": label, "kind": "release", "plan_id": plan} for date, label, plan in [
+        ("2024-06-30", "B", "pro"), ("2024-06-30", "A", "pro"), ("2024-06-30 09:30", "B", "plus"),
+        ("2022-06-01", "C", None), ("2022-05-31", "too long ago", None)]]
+    events = make("2024-06", subscriptions=[sub("ann", "2024-01-05")], business_events=rows).frame("summaries/events")
+    assert events.astype({"date": "str"}).values.tolist() == [
+        ["2022-06-01", "C", "release"], ["2024-06-30", "A", "release"], ["2024-06-30", "B", "release"]]
+
+
+def test_the_newest_moment_of_a_file_is_that_of_a_kept_row_before_as_of(make):
+    start = "2024-01-05"
+    book = make(
+        "2024-06", transactions=[sale("ann", "2024-06-02"), sale("ann", "2024-06-20", "seven"), sale("ann", "2024-07-01")],
+        subscriptions=[sub("ann", start, "2024-06-09"), sub("bob", start, "2024-07-09", canceled_at="2024-06-20")],
+        addons=[{"customer_id": "ann", "addon_id": "x", "started_at": "2024-03-01", "ended_at": "2024-06-08"}],
+        customers=[{"customer_id": "ann", "created_at": start}, {"customer_id": "bob", "created_at": "2024-07-05"}],
+        plans=[{"plan_id": "basic"}],                      # has no dates
+        marketing_spend=[{"period_start": "2024-06-25", "period_end": end, "channel": "search", "amount": 1}
+                         for end in ("2024-06-27", "2024-07-03")],
+        costs=[{"month": "2024-05", "category": "cogs", "amount": 1}, {"month": "2024-07", "category": "cogs", "amount": 1}],
+        business_events=[{"date": "2024-04-04", "label": "App"}])
+    newest = book.frame("summaries/inputs").set_index("table")["newest"].fillna("").str.removesuffix(" 00:00:00")
+    assert newest.to_dict() == {
+        "addons": "2024-03-01", "business_events": "2024-04-04", "costs": "2024-05-31", "customers": start,
+        "marketing_spend": "2024-06-30", "plans": "", "subscriptions": "2024-06-09", "transactions": "2024-06-02"}
+
+
+def test_a_new_version_of_a_subscription_is_new(make):
+    rows = [sub("ann", "2024-01-05", subscription_id="S", valid_from=day) for day in ("2024-01-05", "2024-06-17")]
+    assert make("2024-06", subscriptions=rows).frame("summaries/inputs")["newest"].to_list() == ["2024-06-17 00:00:00"]
+
+
 def test_guests_failed_payments_adjustments_and_free_sales_count_where_they_should(make):
     book = make("2024-05", transactions=[
         sale("ann", "2024-05-01", 10), sale(None, "2024-05-02", 20), sale("bob", "2024-05-03", 40, status="failed"),
@@ -345,6 +404,46 @@ def test_guests_failed_payments_adjustments_and_free_sales_count_where_they_shou
     month = book.frame("summaries/months").iloc[-1]
     assert month[["revenue", "revenue_unattributed", "orders", "buyers", "active_end"]].to_list() == [27, 20, 3, 2, 2]
     assert mart(book, "customers", "orders", "sale_days").loc["ann"].to_list() == [1, 1]
+
+
+# The biggest moves
+
+def test_the_biggest_moves_of_mrr_say_what_happened(make):
+    book = make("2024-06", subscriptions=[
+        sub("new", "2024-06-03"), sub("back", "2024-01-05", "2024-02-20", 9), sub("back", "2024-06-05", amount=9),
+        sub("resumed", "2024-01-05", amount=8, paused_at="2024-04-10", resumed_at="2024-06-05"),
+        sub("more", "2024-01-05", amount=2), sub("more", "2024-06-30", amount=7),
+        sub("less", "2024-01-05", amount=5), sub("less", "2024-01-05", "2024-06-30", 6),
+        sub("paused", "2024-01-05", amount=4, paused_at="2024-06-10"), sub("gone", "2024-01-05", "2024-06-20", 3),
+        sub("same", "2024-01-05"), sub("brief", "2024-06-03", "2024-06-20"), sub("may", "2024-05-05")])
+    moves = book.frame("summaries/biggest_moves")
+    assert moves.values.tolist() == [
+        ["less", "loss", "contraction", 11, 5, -6], ["paused", "loss", "paused", 4, 0, -4],
+        ["gone", "loss", "churned", 3, 0, -3], ["new", "win", "new", 0, 10, 10], ["back", "win", "reactivated", 0, 9, 9],
+        ["resumed", "win", "resumed", 0, 8, 8], ["more", "win", "expansion", 2, 9, 7]]
+    june = book.frame("summaries/months").iloc[-1]         # fewer than ten of each: all of the month's change
+    assert moves["change"].sum() == june["mrr_end"] - june["mrr_start"] == 21
+
+
+def test_without_subscriptions_revenue_moves_against_the_month_before(make):
+    book = make("2024-06", {"inactive_days": 5}, transactions=[
+        sale("new", "2024-06-03", 5), sale("back", "2024-03-03", 99), sale("back", "2024-06-03", 4),
+        sale("more", "2024-05-03", 1), sale("more", "2024-06-03", 3), sale("less", "2024-05-03", 8),
+        sale("less", "2024-06-03", 1), sale("none", "2024-05-03", 6),         # inactive at the end of May: no row in June
+        sale("returned", "2024-06-03", 2), sale("returned", "2024-06-04", -4),
+        sale("same", "2024-05-03", 7), sale("same", "2024-06-03", 7), sale("old", "2024-04-03", 50), sale(None, "2024-06-03")])
+    assert book.frame("summaries/biggest_moves").values.tolist() == [
+        ["less", "loss", "less than last month", 8, 1, -7], ["none", "loss", "less than last month", 6, 0, -6],
+        ["returned", "loss", "less than last month", 0, -2, -2], ["new", "win", "first purchase", 0, 5, 5],
+        ["back", "win", "more than last month", 0, 4, 4], ["more", "win", "more than last month", 1, 3, 2]]
+
+
+def test_of_many_moves_the_ten_largest_stand_and_the_smaller_id_of_equals(make):
+    rows = [sub(f"C{number:02d}", "2024-06-03", amount=5) for number in range(12, 0, -1)] + [sub("Z", "2024-06-03")]
+    rows += [sub(f"D{number:02d}", "2024-01-05", "2024-06-20", number) for number in range(1, 13)]
+    moves = make("2024-06", subscriptions=rows).frame("summaries/biggest_moves").set_index("direction")["customer_id"]
+    assert moves["loss"].to_list() == [f"D{number:02d}" for number in range(12, 2, -1)]
+    assert moves["win"].to_list() == ["Z", *(f"C{number:02d}" for number in range(1, 10))]
 
 
 # RFM
@@ -406,7 +505,7 @@ def extracts(tmp_path_factory, write_params):
     write_demo(later, customers=300, months=36, end="2025-06")
     as_of = "2025-01-01"                                   # ISO times order as text
     dated = {"transactions": "transacted_at", "subscriptions": "started_at", "customers": "created_at",
-             "addons": "started_at", "marketing_spend": "period_start", "costs": "month"}
+             "addons": "started_at", "marketing_spend": "period_start", "costs": "month", "business_events": "date"}
     for name in FILES:
         rows = pd.read_csv(later / f"{name}.csv", dtype="str", keep_default_na=False)
         if name in dated:
@@ -441,6 +540,20 @@ def test_a_later_extract_gives_the_same_marts(extracts, name):
     about_files = [column for column in ("file", "line") if column in later]
     assert len(later)
     assert_frame_equal(later.drop(columns=about_files), then.drop(columns=about_files), check_exact=True)
+
+
+def test_the_demo_company_is_written_when_one_of_its_files_is_missing(tmp_path, write_params):
+    size = {"folder": "demo", "customers": 50, "months": 14}
+    params = load_params(write_params(tmp_path, "2025-06", ["transactions"], demo=size))
+    make_demo(params)
+    events, plans = (tmp_path / "demo" / f"{name}.csv" for name in ("business_events", "plans"))
+    text = events.read_text()
+    plans.write_text("kept")
+    make_demo(params)
+    assert plans.read_text() == "kept"                     # nothing is missing: nothing is written
+    events.unlink()
+    make_demo(params)
+    assert events.read_text() == text and plans.read_text() != "kept"
 
 
 def test_telco_counts(shared_data, write_params, tmp_path):

@@ -140,6 +140,16 @@ def test_retained_mrr_of_one_and_twelve_months(demo):
     assert_equal(ours, twin, rtol=0, atol=ROUNDED)
 
 
+def test_the_biggest_moves_of_the_month(company):
+    if "subs" in vars(company):
+        twin = paying.biggest_moves(company.subs, *company.ends[-2:])
+    else:
+        twin = buying.biggest_moves(company.lines, company.as_of.to_period("M") - 1)
+    ours = company.book.frame("summaries/biggest_moves")
+    assert len(ours) == 20 and ours["customer_id"].to_list() == twin["customer_id"].to_list()
+    assert_equal(ours, twin)
+
+
 def test_survival_counts_first_spells_by_completed_months(company):
     customers = getattr(company, "files", {}).get("customers")
     segment = {} if customers is None else {"segment": customers.set_index("customer_id")["segment"]}

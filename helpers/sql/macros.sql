@@ -13,6 +13,16 @@ create or replace macro as_id(written) as regexp_replace(written, '^([0-9]+)\.0$
 create or replace macro unread(written, typed) as written is not null and typed is null;
 create or replace macro misfit(written, accepted) as
     written is not null and not contains(concat(' ', accepted, ' '), concat(' ', lower(written), ' '));
+-- what became of a customer between two month ends; started: its first spell began between them
+create or replace macro movement(active_start, active_end, paused_start, paused_end, started) as case
+    when active_start and active_end then 'stayed'
+    when active_start and paused_end > 0 then 'paused'
+    when active_start then 'churned'
+    when active_end and paused_start > 0 then 'resumed'
+    when active_end and started then 'new'
+    when active_end then 'reactivated'
+    else 'away'
+end;
 -- amount × numerator ÷ denominator to four decimals, half away from zero, exactly: the double only proposes, decimals decide
 create or replace macro nearest_units(amount, numerator, denominator) as
     cast(round(cast(amount * numerator as double) * 10000 / denominator, 0) as decimal(18, 0));

@@ -20,6 +20,20 @@ def sold(lines: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**{name: table[name] / 10_000 for name in money})
 
 
+def biggest_moves(lines: pd.DataFrame, month: pd.Period) -> pd.DataFrame:
+    """The ten largest rises and the ten largest falls of revenue against the month before."""
+    revenue = lines.groupby(["customer_id", "month"])["revenue"].sum().unstack(fill_value=0)
+    before, now = (revenue[each] / 10_000 for each in (month - 1, month))
+    table = pd.DataFrame({"before": before, "now": now, "change": (revenue[month] - revenue[month - 1]) / 10_000})
+    first = lines[lines["sale"]].groupby("customer_id")["month"].min().reindex(table.index)
+    table.insert(0, "direction", np.where(table["change"] > 0, "win", "loss"))
+    rises = np.where(first == month, "first purchase", "more than last month")
+    table.insert(1, "what", np.where(table["change"] > 0, rises, "less than last month"))
+    table = table[table["change"] != 0].reset_index()
+    order = table.assign(size=-table["change"].abs()).sort_values(["direction", "size", "customer_id"])
+    return order.drop(columns="size").groupby("direction").head(10).reset_index(drop=True)
+
+
 def active_at(lines: pd.DataFrame, moment: pd.Timestamp, inactive_days: int = 180) -> pd.Index:
     """Customers with a sale in the 180 days before a month end, the first of those days included."""
     window = lines[lines["sale"] & (lines["at"] < moment) & (lines["at"] >= moment - pd.Timedelta(days=inactive_days))]

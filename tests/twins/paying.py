@@ -71,6 +71,19 @@ def retained(subs: pd.DataFrame, ends: list[pd.Timestamp]) -> pd.DataFrame:
     return table[table["customers"] > 0].reset_index(drop=True)
 
 
+def biggest_moves(subs: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
+    """The ten largest rises and the ten largest falls of MRR between two month ends; ties go to the smaller id."""
+    both = both_ends(subs, start, end).reset_index()
+    change = both["mrr_end"] - both["mrr_start"]
+    rises = pd.Series(np.where(change > 0, "expansion", "contraction"))
+    table = pd.DataFrame({
+        "customer_id": both["customer_id"], "direction": np.where(change > 0, "win", "loss"),
+        "what": both["state"].where(both["state"] != "stayed", rises), "before": both["mrr_start"] / 10_000,
+        "now": both["mrr_end"] / 10_000, "change": change / 10_000})[change != 0]
+    order = table.assign(size=-table["change"].abs()).sort_values(["direction", "size", "customer_id"])
+    return order.drop(columns="size").groupby("direction").head(10).reset_index(drop=True)
+
+
 def top_tier(subs: pd.DataFrame, rank: pd.Series, moment: pd.Timestamp) -> pd.DataFrame:
     """The highest tier that each customer pays for at a month end; ties go to the larger MRR."""
     plans = mrr_at(subs, moment, by=("customer_id", "plan_id")).query("mrr > 0").reset_index()

@@ -3,15 +3,7 @@ with states as (
     select
         m.*,
         k.started_month,
-        case
-            when m.active_start and m.active_end then 'stayed'
-            when m.active_start and m.paused_end > 0 then 'paused'
-            when m.active_start then 'churned'
-            when m.active_end and m.paused_start > 0 then 'resumed'
-            when m.active_end and k.started_month = m.month then 'new'
-            when m.active_end then 'reactivated'
-            else 'away'
-        end as state
+        movement(m.active_start, m.active_end, m.paused_start, m.paused_end, k.started_month = m.month) as state
     from mart_customer_months as m
     inner join mart_customers as k on k.customer_id = m.customer_id
 ),

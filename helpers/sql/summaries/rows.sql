@@ -7,15 +7,7 @@ with raw as (
     union all select 'plans', try_cast(list_price as decimal(18, 4)) from raw_plans
     union all select 'marketing_spend', try_cast(amount as decimal(18, 4)) from raw_marketing_spend
     union all select 'costs', try_cast(amount as decimal(18, 4)) from raw_costs
-),
-staged as (
-    select 'transactions' as "table", stage, amount from staged_transactions
-    union all select 'subscriptions', stage, cast(unit_amount as decimal(18, 4)) from staged_subscriptions
-    union all select 'addons', stage, amount from staged_addons
-    union all select 'customers', stage, cast(0 as decimal(18, 4)) from staged_customers
-    union all select 'plans', stage, cast(list_price as decimal(18, 4)) from staged_plans
-    union all select 'marketing_spend', stage, amount from staged_marketing_spend
-    union all select 'costs', stage, amount from staged_costs
+    union all select 'business_events', cast(0 as decimal(18, 4)) from raw_business_events
 ),
 stages as (
     select 'read' as stage, 1 as position
@@ -26,7 +18,7 @@ stages as (
 counted as (
     select "table", 'read' as stage, count(*) as "rows", coalesce(sum(amount), 0) as amount from raw group by "table"
     union all
-    select "table", stage, count(*), coalesce(sum(amount), 0) from staged group by "table", stage
+    select "table", stage, cast(sum("rows") as bigint), sum(amount) from staged_rows group by "table", stage
 )
 select r."table", s.stage, coalesce(c."rows", 0) as "rows", coalesce(c.amount, cast(0 as decimal(38, 4))) as amount
 from (select distinct "table" from counted) as r
