@@ -6,32 +6,67 @@ import difflib
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from colorsys import hls_to_rgb, rgb_to_hls
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from zoneinfo import available_timezones
 
 import yaml
+from babel.localedata import locale_identifiers
+from babel.numbers import list_currencies
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from helpers.contracts import ROOT, TABLES, ReportError
+from helpers.contracts import ROOT, TABLES, ReportError, definitions
 
 RULES = Path(__file__).parent / "rules.yaml"
+GROUNDS = ("#ffffff", "#f5f6f8", "#15181c", "#1e2329")  # of the pages and their boxes, light and dark
+SHORT = ("zh_CN", "zh_HK", "zh_TW", "sr_RS", "bs_BA", "az_AZ", "uz_UZ", "pa_IN")  # locales whose script Babel adds
+KEYS = {"sources": ".<table>", "verdicts": ".<rule>", "targets": ".<metric>.<YYYY-MM>"}  # keys that the user names
 ENVIRONMENT, TIMESTAMP = r"\$\{(\w+)\}", "tag:yaml.org,2002:timestamp"
+
+
+def one_of(known: Iterable[str], rule: str) -> AfterValidator:
+    def check(name: str) -> str:
+        if name not in known:
+            raise ValueError(rule + nearest(name, known))
+        return name
+
+    return AfterValidator(check)
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2.2's contrast ratio of two colours `#rrggbb`, from 1 to 21 (black on white); ValueError for no such colour."""
+    lights = []
+    for colour in (one, other):
+        parts = [part / 255 for part in bytes.fromhex(colour.removeprefix("#"))]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        lights.append(sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True)))
+    return (max(lights) + 0.05) / (min(lights) + 0.05)
+
+
+def check_accent(accent: str) -> str:
+    if not re.fullmatch("#[0-9a-fA-F]{6}", accent):
+        raise ValueError('must be a colour written "#rrggbb", in quotes')
+    ratio, ground = min((contrast(accent, ground), ground) for ground in GROUNDS)
+    if ratio < 3:  # and told rounded down, for 2.999 is not 3.00
+        hue, lightness, saturation = rgb_to_hls(*(part / 255 for part in bytes.fromhex(accent[1:])))
+        steps = sorted(range(256), key=lambda step: abs(step / 255 - lightness))
+        shades = ("#" + bytes(round(255 * part) for part in hls_to_rgb(hue, step / 255, saturation)).hex() for step in steps)
+        near = next(shade for shade in shades if all(contrast(shade, ground) >= 3 for ground in GROUNDS))
+        raise ValueError(f"has contrast {ratio * 100 // 1 / 100:.2f}:1 on {ground}, marks need 3:1; nearest of its hue: {near}")
+    return accent
+
+
 ZONES = available_timezones() - {"localtime", "Factory"}  # these two mean another zone on another machine
-
-
-def check_zone(zone: str) -> str:
-    if zone not in ZONES:
-        raise ValueError(f"not a known time zone{nearest(zone, ZONES)}")
-    return zone
-
-
-Zone = Annotated[str, AfterValidator(check_zone)]
+Zone = Annotated[str, one_of(ZONES, "not a known time zone")]
+Currency = Annotated[str, one_of(list_currencies(), "must be an ISO code of three capitals, such as USD")]
+Locale = Annotated[str, one_of({*locale_identifiers(), *SHORT}, "not a known locale, such as en, de or fr_CH")]
+Accent = Annotated[str, AfterValidator(check_accent)]
+Month = Annotated[str, Field(pattern=r"^(19[7-9]\d|2\d{3})-(0[1-9]|1[0-2])$")]
 WORDS = {  # where pydantic would recite a regular expression or its own insides
     "report.month": "must be a month written YYYY-MM, from 1970 on, so that every month counted is whole",
     "report.name": "must be a folder's name: text of at most 80 letters, digits, . _ -, not starting with a dot",
-    "report.currency": "must be an ISO code of three capitals, such as USD",
     **dict.fromkeys(("sources.str", "sources.int"), "must be the name of a column in the file, or its position from 1"),
     "policy.observed_from": "must be a day written YYYY-MM-DD",
     "sources.delimiter": "must be one character, or 'blank' for runs of blanks",
@@ -47,9 +82,15 @@ class Section(BaseModel):
 class Report(Section):
     name: str = Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$", max_length=80, description="folder under outputs/")
     title: str = Field(min_length=1, max_length=120, description="company or book, as the pages show it")
-    month: str = Field(pattern=r"^(19[7-9]\d|2\d{3})-(0[1-9]|1[0-2])$", description="last whole month reported")
-    currency: str = Field("USD", pattern="^[A-Z]{3}$", description="ISO code of every amount")
+    month: Month = Field(description="last whole month reported")
+    currency: Currency = Field("USD", description="ISO code of every amount")
     timezone: Zone = Field("UTC", description="time zone in which months begin and end")
+    status: Literal["draft", "reviewed", "signed_off"] = Field("draft", description="how far people stand behind it")
+    signed_by: str | None = Field(None, max_length=120, description="who reviewed or signed it off, and when")
+    accent: Accent | None = Field(None, description="colour of marks on the page, '#rrggbb' in quotes; null: the house's")
+    locale: Locale = Field("en", description="numbers and dates are written as there; the words stay English")
+    currency_style: Literal["code", "symbol"] = Field("code", description="1,234 USD or $1,234")
+    date_format: Literal["iso", "short", "medium", "long"] = Field("iso", description="iso: 2025-06-30; else the locale's")
 
 
 class Source(Section):
@@ -82,6 +123,7 @@ class Policy(Section):
     min_events: int = Field(5, ge=1, description="below: the number without a verdict")
     confidence: float = Field(0.95, ge=0.5, lt=1, description="coverage of every interval, a fraction")
     pandas_rows: int = Field(5_000_000, ge=1, description="load_mart refuses larger tables")
+    max_staleness_days: int = Field(31, ge=1, le=3650, description="age of the newest row at month's end; beyond: provisional")
 
 
 class LtvCac(Section):
@@ -105,6 +147,13 @@ class Demo(Section):
     seed: int = Field(1, ge=0, description="another seed is another company")
 
 
+class Rule(Section):
+    target: float | None = Field(None, description="good from here on, in the metric's unit; null: as in rules.yaml")
+    low: float | None = Field(None, description="act beyond it; null: as in rules.yaml")
+    owner: str | None = Field(None, min_length=1, max_length=80, description="who decides")
+    days: int | None = Field(None, ge=1, le=365, description="by when to decide, in days")
+
+
 class Params(Section):
     """All settings of one report. `file` is the YAML they came from; `raw` what it said, `${NAME}` unread."""
 
@@ -116,7 +165,10 @@ class Params(Section):
     rfm: Rfm = Rfm()
     pricing: Section = Field(Section(), description="no settings yet")
     retention: Retention = Retention()
-    verdicts: dict[str, dict[Literal["target", "low"], float]] = Field({}, description="thresholds by rule id")
+    verdicts: dict[str, Rule] = Field({}, description="rule id -> what differs from rules.yaml")
+    targets: dict[str, dict[Month, float]] = Field({}, description="the plan for a month, in the metric's unit")
+    commentary: str | None = Field(None, min_length=1, description="folder of <YYYY-MM>.md, relative to this file")
+    history: str | None = Field("outputs", min_length=1, description="earlier published runs, relative to the project")
     demo: Demo | None = Field(None, description="make the demo company's files when they are absent")
     file: Path = Field(Path(), exclude=True)
     raw: dict[str, Any] = Field({}, exclude=True)
@@ -125,6 +177,16 @@ class Params(Section):
     def as_of(self) -> date:
         """The first day after the report month: nothing dated at or after it counts."""
         return month_start(month_index(self.report.month) + 1)
+
+    @property
+    def rules(self) -> dict[str, dict[str, Any]]:
+        """Rule id -> the terms that the file sets, and none that it leaves to rules.yaml."""
+        return {rule: terms.model_dump(exclude_none=True) for rule, terms in self.verdicts.items()}
+
+    def earlier(self, table: str) -> Path | None:
+        """Where last month's published report keeps a table; None without a history."""
+        month, folder = month_label(month_index(self.report.month) - 1), self.history
+        return ROOT / folder / self.report.name / month / "tables" / f"{table}.csv" if folder else None
 
     def resolve(self, path: str) -> Path:
         """A path of this file as an absolute one."""
@@ -182,14 +244,17 @@ def load_params(file: str | Path, month: str | None = None, overrides: Sequence[
     path = next((p for p in (Path(file), ROOT / file) if p.is_file()), None)
     if path is None:
         raise ReportError(f"{file} is not there", remedy="Name a params file, such as params/demo.yaml.")
-    raw = parse(path.read_bytes(), str(file))
+    raw = parse(text := path.read_bytes(), str(file))
     if not isinstance(raw, dict):
         raise ReportError(f"{file} is not a params file", ["it holds no `key: value` pairs at the top"])
     settings = [*([f"report.month={month!r}"] if month else []), *overrides]
     problems = [problem for setting in settings for problem in apply(raw, setting)]
+    if re.search(rb"(?m)^[ \t]+accent:[ \t]+#[0-9a-fA-F]{6}\b", text) and not as_written(raw, ("report", "accent")):
+        problems.append("report.accent: must stand in quotes; YAML takes a bare # for the start of a comment")
+    rules = yaml.safe_load(RULES.read_text(encoding="utf-8"))
     try:
         values = from_environment(raw, "", problems)
-        problems += unknown_names(values)
+        problems += unknown_names(values, rules) + contradictions(values, rules)
         params = Params(**{**values, "file": path.resolve(), "raw": raw})
     except RecursionError:
         raise ReportError(f"{file} is not a params file", ["an alias in it holds itself"]) from None
@@ -200,9 +265,9 @@ def load_params(file: str | Path, month: str | None = None, overrides: Sequence[
     return params
 
 
-def unknown_names(values: dict[str, Any]) -> list[str]:
-    """Tables, columns and rules that nobody knows; apart from the types, so that both are told at once."""
-    known = {"sources": ("table", TABLES), "verdicts": ("rule", yaml.safe_load(RULES.read_text(encoding="utf-8")))}
+def unknown_names(values: dict[str, Any], rules: dict[str, Any]) -> list[str]:
+    """Tables, columns, rules and metrics that nobody knows; apart from the types, so that both are told at once."""
+    known = {"sources": ("table", TABLES), "verdicts": ("rule", rules), "targets": ("metric", definitions())}
     known |= {f"sources.{name}.columns": (f"column of {name}", table.columns) for name, table in TABLES.items()}
     found = {where: as_written(values, where.split(".")) for where in known}
     problems = [f"{key}: not a known setting" for key in ("file", "raw") if key in values]
@@ -214,6 +279,23 @@ def unknown_names(values: dict[str, Any]) -> list[str]:
     return problems
 
 
+def contradictions(values: dict[str, Any], rules: dict[str, Any]) -> list[str]:
+    """A status that nobody signed; rules whose `low`, set here or in rules.yaml, is better than their `target`."""
+    problems = []
+    status, signed_by = (as_written(values, ("report", name)) for name in ("status", "signed_by"))
+    if status in ("reviewed", "signed_off") and not str(signed_by or "").strip():
+        problems.append(f"report.signed_by: a {status} report needs it; write who did so, such as Kim Lee, 2025-07-03")
+    for rule, terms in rules.items():
+        own = {name: as_written(values, ("verdicts", rule, name)) for name in ("target", "low")}
+        if "target" not in terms and any(limit is not None for limit in own.values()):
+            problems.append(f"verdicts.{rule}: has no target or low to set; it follows other rules or its own past months")
+        target, low = (terms.get(name) if own[name] is None else own[name] for name in own)
+        sign = {"higher": 1, "lower": -1}.get(terms.get("better"), 0)
+        if all(isinstance(limit, int | float) for limit in (target, low)) and sign * low > sign * target:
+            problems.append(f"verdicts.{rule}: low {low} is better than target {target}, for {terms['better']} is better")
+    return problems
+
+
 def apply(raw: dict[str, Any], override: str) -> list[str]:
     """Put one `dotted.path=value` into raw; returns what is wrong with it."""
     name, equals, text = override.partition("=")
@@ -221,7 +303,7 @@ def apply(raw: dict[str, Any], override: str) -> list[str]:
     if not equals or not leaf or not all(parents):
         return [f"--set {override}: must be written KEY=VALUE, such as policy.horizon_months=24"]
     try:
-        value = parse(text, f"--set {name}")
+        value = text if text.startswith("#") else parse(text, f"--set {name}")  # a colour, no comment
     except ReportError as error:
         return [f"{error.title}: {error.problems[0]}"]
     for key in parents:
@@ -248,12 +330,12 @@ def explain(item: dict[str, Any], raw: dict[str, Any]) -> str:
     loc, kind, context = item["loc"], item["type"], item.get("ctx", {})
     where = ".".join(str(part) for part in loc if part not in ("[key]", "str", "int"))
     if kind == "extra_forbidden":
-        prefix = re.sub(r"^sources\.[^.]+", "sources.<table>", where).removesuffix(str(loc[-1]))
+        prefix = f"{loc[0]}{KEYS[loc[0]]}." if loc[0] in KEYS else where.removesuffix(str(loc[-1]))
         paths = [row["path"] for row in describe() if row["path"].startswith(prefix)]
         names = dict.fromkeys(path.removeprefix(prefix).split(".")[0] for path in paths)
         return f"{where}: not a known setting{nearest(str(loc[-1]), names)}"
     if loc[-1] == "[key]":
-        return f"{where}: not a known setting; known: {context['expected']}"
+        return f"{where}: must be a month written YYYY-MM, from 1970 on"
     if kind == "missing":
         return f"{where}: is required and not given"
     rule = WORDS.get(f"{loc[0]}.{loc[-1]}") or str(context.get("error", item["msg"])).replace("Input should", "should")
@@ -270,11 +352,11 @@ def as_written(raw: Any, loc: Sequence[str]) -> Any:
 
 
 def to_yaml(params: Params, folder: Path) -> str:
-    """The resolved params: all defaults filled in, `${NAME}` unread, source paths relative to `folder`."""
+    """The resolved params: all defaults filled in, `${NAME}` unread, paths relative to `folder`."""
     resolved = unread(params.model_dump(mode="json"), params.raw)
-    for section in [*resolved["sources"].values(), resolved["demo"] or {}]:
-        for key in {"path", "folder"} & section.keys():
-            if not re.search(r"://|\$\{", section[key]):
+    for section in [resolved, *resolved["sources"].values(), resolved["demo"] or {}]:
+        for key in {"path", "folder", "commentary"} & section.keys():
+            if section[key] and not re.search(r"://|\$\{", section[key]):
                 section[key] = Path(os.path.relpath(params.resolve(section[key]), folder)).as_posix()
     return yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True)
 
@@ -289,10 +371,10 @@ def unread(resolved: Any, raw: Any) -> Any:
 def describe(model: type[BaseModel] = Params, prefix: str = "") -> Iterator[dict[str, str]]:
     """One row a setting: path, type, default, bounds, meaning."""
     for name, info in model.model_fields.items():
-        hint, where = info.annotation, prefix + name
+        hint, where = float if name == "targets" else info.annotation, prefix + name + KEYS.get(name, "")
         section = next((a for a in (hint, *get_args(hint)) if isinstance(a, type) and issubclass(a, Section)), None)
         if section and section.model_fields:
-            yield from describe(section, where + (".<table>." if name == "sources" else "."))
+            yield from describe(section, where + ".")
         elif not info.exclude:
             kind = re.sub(r"<class '(?:\w+\.)*(\w+)'>|Annotated\[(\w+).*\)\]|\w+\.", r"\1\2", str(hint))
             bounds = ", ".join(str(rule) for rule in info.metadata if "func=" not in str(rule))
