@@ -84,3 +84,19 @@ def product(factors: Sequence[Estimate], divisors: Sequence[Estimate] = ()) -> E
             low, high = value + [-1, 1] * np.sqrt(((logs[:, 1:] - logs[:, :1]) ** 2).sum(axis=0))
         bounds = (float(of) if np.isfinite(of) else np.nan for of in np.exp([value, low, high]))
     return Estimate(*bounds, min(of.n for of in (*factors, *divisors)))
+
+
+def next_value(values, confidence: float) -> Estimate:
+    """Mean of a series' values with the interval that the next one falls into: mean ± t(n − 1)·s·√(1 + 1/n).
+
+    values : one a month, in any unit; NaN is unknown and left out. n counts the known; fewer than 3: bounds NaN, none: all.
+    Holds for values that scatter about one level; a trend or a season makes it too wide or puts it in the wrong place.
+    Student's prediction interval (Hahn and Meeker 1991, 4.7; Hyndman and Athanasopoulos, FPP3, 5.5).
+    """
+    known = np.asarray(values, dtype=float)
+    known = known[~np.isnan(known)]
+    n = len(known)
+    mean, half = float(known.mean()) if n else np.nan, np.nan
+    if n >= 3:
+        half = float(stdtrit(n - 1, 0.5 + confidence / 2) * known.std(ddof=1) * np.sqrt(1 + 1 / n))
+    return Estimate(mean, mean - half, mean + half, n)

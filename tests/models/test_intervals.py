@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from helpers.models.intervals import Estimate, n_effective, pooled_rate, product, ratio_of_sums, wilson
+from helpers.models.intervals import Estimate, n_effective, next_value, pooled_rate, product, ratio_of_sums, wilson
 
 
 @pytest.mark.parametrize(("successes", "n", "low", "high"), [
@@ -111,3 +111,28 @@ def test_division_by_zero_leaves_the_low_bound():
     got = product([Estimate(10, 8, 12, 100)], [Estimate(0.0, 0.0, 0.04, 100)])
     assert got.low == pytest.approx(8 / 0.04)
     assert isnan(got.value) and isnan(got.high)
+
+
+def test_the_next_value_is_held_by_students_prediction_interval():
+    # 2, 4, 6: mean 4, s = √((4 + 0 + 4)/2) = 2; t(2) is 4.302653 at 95 % and 2.919986 at 90 %
+    for confidence, t in ((0.95, 4.302653), (0.90, 2.919986)):
+        usual, half = next_value([2, 4, 6], confidence), t * 2 * sqrt(4 / 3)
+        assert [usual.value, usual.low, usual.high] == pytest.approx([4, 4 - half, 4 + half])
+        assert usual.n == 3
+
+
+def test_unknown_months_are_left_out_of_the_normal_range():
+    assert next_value([2, np.nan, 4, 6, np.nan], 0.95) == next_value([2, 4, 6], 0.95)
+
+
+def test_two_months_or_none_give_no_normal_range():
+    two, none = next_value([2, np.nan, 4], 0.95), next_value([np.nan], 0.95)
+    assert (two.value, two.n, none.n) == (3, 2, 0)
+    assert np.isnan([two.low, two.high, none.value, none.low, none.high]).all()
+
+
+@pytest.mark.parametrize("months", [3, 12])
+def test_the_normal_range_holds_the_next_month_in_95_of_100(months):
+    series = np.random.default_rng(21).normal(100, 15, (4000, months + 1))
+    held = sum(usual.low <= row[-1] <= usual.high for row in series for usual in [next_value(row[:-1], 0.95)])
+    assert 0.94 <= held / 4000 <= 0.96  # a true 95 % falls outside once in 270
