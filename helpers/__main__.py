@@ -65,6 +65,7 @@ def run(
     force: Annotated[bool, typer.Option("--force", help="run everything again (today every run does)")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would run, and run nothing")] = False,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="instead of outputs")] = None,
+    pdf: Annotated[bool, typer.Option("--pdf", help="also print all pages into one report.pdf; needs Chromium")] = False,
 ) -> None:
     """Run the notebooks and publish the report; the last line printed is the path of its index.html."""
     from helpers.runner import NotebookError, run_report
@@ -72,7 +73,7 @@ def run(
     display = Display()
     try:
         with display.live:
-            page = run_report(params, month, only or (), set_ or (), jobs, force, dry_run, out, progress=display)
+            page = run_report(params, month, only or (), set_ or (), jobs, force, dry_run, out, pdf, progress=display)
     except NotebookError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(3) from None

@@ -1,94 +1,158 @@
-"""One line a cell: what notebooks show of a book's results, or of what is missing."""
+"""One line a cell: what a notebook shows of a book's results, or of what is missing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
 
 import pandas as pd
 from IPython.display import HTML
 
-from helpers import tables, verdicts
+from helpers import charts, findings, tables, verdicts
 from helpers.contracts import TABLES, definitions
+from helpers.tables import Formats
+
+KINDS = {"lines": "Line chart", "columns": "Column chart", "bars": "Bar chart", "dots": "Dot chart with intervals",
+         "waterfall": "Waterfall chart", "heatmap": "Heatmap", "survival_curves": "Survival curves", "bullet": "Bullet chart"}
+COMPONENTS = Path(__file__).parent / "template" / "components.css"
 
 
-def show_query(book, name: str) -> HTML:
-    """The SQL behind a section and its first ten rows, folded."""
-    return tables.query_box(name, book.sql(name), book.frame(name))
+class Page:
+    """One page of a report, made by one notebook: its components, in the report's formats.
 
+    As a cell's last expression it brings the style of the components to JupyterLab; in the report the template has it.
+    """
 
-def given(book, needs: str, show: Callable[[], object], *, section: str = "") -> object:
-    """What `show` makes where the table `needs` is given; else a box that says what it would unlock, under `section`."""
-    if set(needs.split(" or ")) & book.given:
-        return show()
-    return tables.skip_box(section, needs, TABLES[needs.split(" or ")[0]].unlocks) if section else HTML("")
+    def __init__(self, book, name: str) -> None:
+        report = book.params.report
+        self.book, self.name, self.period, self.currency = book, name, report.month, report.currency
+        self.formats = Formats(report.currency, report.locale, report.currency_style, report.date_format)
+        self.skipped: dict[str, str] = {}  # section -> what it needs
+        self.shown: dict[str, None] = {}  # ids of the metrics shown
 
+    def _repr_html_(self) -> str:
+        return f"<style>{COMPONENTS.read_text(encoding='utf-8')}</style>"
 
-def cards(metrics: pd.DataFrame, ids: Sequence[str], period: str, currency: str) -> HTML:
-    """KPI cards of company-wide metrics, with last month, the same month last year and 13 months; unknown ids are left out."""
-    known, shown = definitions(), []
-    whole = metrics[metrics["dimension"] == "all"]
-    for name in ids:
-        series = whole[whole["metric"] == name].set_index("period")
-        if period not in series.index:
-            continue
-        row, months = series.loc[period], pd.period_range(end=period, periods=13, freq="M").astype(str)
-        trend = series["value"].reindex(months)
-        good = known[name]["good"]
-        card = {"label": known[name]["name"], "value": row["value"], "unit": row["unit"], "currency": currency,
-                "low": row["low"], "high": row["high"], "n": row["n"], "definition": name,
-                "good": None if good == "none" else good}
-        if trend.notna().sum() > 1:
-            card |= {"trend": trend.to_list(), "previous": trend.iloc[-2], "last_year": trend.iloc[0]}
-        shown.append(card)
-    return tables.kpi_cards(shown)
+    @cached_property
+    def events(self) -> pd.DataFrame:
+        """The business events of the last 25 months: `date, label, kind`."""
+        return self.book.frame("summaries/events")
 
+    def unit(self, text: str) -> charts.Unit:
+        """A chart's unit, whose numbers are written as in the report's locale."""
+        return charts.Unit(text, self.formats.locale)
 
-def judged(book, page: str, metrics: pd.DataFrame) -> HTML:
-    """The verdicts of a page on the report month, kept for the summary and shown."""
-    period, least = book.params.report.month, book.params.policy.min_customers
-    found = verdicts.judge(metrics, page, period, overrides=book.params.verdicts, least=least)
-    return tables.verdict_list(book.add("verdicts", page, found))
+    def number(self, value, unit: str = "money") -> str:
+        return tables.number(value, unit, self.formats)
 
+    def given(self, needs: str, show: Callable[[], object], *, section: str = "") -> object:
+        """What `show` makes where the table `needs` is given; else, under `section`, a box that says what it would unlock."""
+        if set(needs.split(" or ")) & self.book.given:
+            return show()
+        if section:
+            self.skipped[section] = needs
+        return tables.skip_box(section, needs, TABLES[needs.split(" or ")[0]].unlocks) if section else HTML("")
 
-def metric_table(metrics: pd.DataFrame, ids: Sequence[str], period: str, caption: str) -> HTML:
-    """Company-wide metrics of a month by name, each value in its own unit, with interval, n and method."""
-    found = metrics[(metrics["dimension"] == "all") & (metrics["period"] == period)].set_index("metric")
-    found = found.loc[[name for name in ids if name in found.index]]
-    text = {
-        side: [tables.number(value, unit) for value, unit in zip(found[side], found["unit"], strict=True)]
-        for side in ("value", "low", "high")
-    }
-    names = [definitions()[name]["name"] for name in found.index]
-    columns = {"metric": names, **text, "n": found["n"].to_numpy(), "method": found["method"].fillna("").to_numpy()}
-    return tables.show_table(pd.DataFrame(columns), caption)
+    def query(self, name: str) -> HTML:
+        """The SQL behind a section and its first ten rows, folded."""
+        return tables.query_box(name, self.book.sql(name), self.book.frame(name))
 
+    def table(self, frame: pd.DataFrame, caption: str, units: dict[str, str] | None = None, **options) -> HTML:
+        """See `tables.show_table`."""
+        return tables.show_table(frame, caption, units, formats=self.formats, **options)
 
-def publish(book) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Collect the pages' parts into metrics.csv, verdicts.csv and tables/checks.csv; returns the three."""
-    order = ["metric", "dimension", "member", "period"]
-    metrics = book.publish("metrics", book.collect("metrics").sort_values(order, ignore_index=True))
-    checks = book.save("checks", book.collect("checks"))
-    found = verdicts.provisional(verdicts.ordered(book.collect("verdicts")), checks)
-    return metrics, book.publish("verdicts", found), checks
+    def cards(self, metrics: pd.DataFrame, ids: Sequence[str]) -> HTML:
+        """KPI cards of company-wide metrics against last month, a year ago and plan; unknown ids are left out."""
+        known, shown = definitions(), []
+        whole = metrics[metrics["dimension"] == "all"]
+        months = pd.period_range(end=self.period, periods=13, freq="M").astype(str)
+        for name in ids:
+            series = whole[whole["metric"] == name].set_index("period")
+            if self.period not in series.index:
+                continue
+            row, trend = series.loc[self.period], series["value"].reindex(months)
+            good, unit = known[name]["good"], known[name]["unit"]
+            card = {"label": known[name]["name"], "definition": name, "query": known[name]["query"],
+                    "good": None if good == "none" else good} | row[["value", "unit", "low", "high", "n"]].to_dict()
+            if pd.isna(row["value"]):
+                card |= {"n": None, "why": "beyond the horizon" if row["method"] == ">H" else row["method"]}
+            elif row["n"] < self.book.params.policy.min_customers and unit not in ("count", "money"):
+                card["badge"] = "indicative"
+            if trend.notna().sum() > 1:
+                usual, now = findings.normal_range(trend, unit)
+                card |= {"trend": trend.to_list(), "previous": trend.iloc[-2], "last_year": trend.iloc[0],
+                         "usual": usual.low <= now <= usual.high}
+            if self.period in (plan := self.book.params.targets.get(name, {})):
+                card["target"] = plan[self.period]
+            shown.append(card)
+            self.shown[name] = None
+        return tables.kpi_cards(shown, self.formats)
 
+    def metric_table(self, metrics: pd.DataFrame, ids: Sequence[str], caption: str) -> HTML:
+        """Company-wide metrics of the month by name, each value in its own unit, with interval, n and method."""
+        found = metrics[(metrics["dimension"] == "all") & (metrics["period"] == self.period)].set_index("metric")
+        found = found.loc[[name for name in ids if name in found.index]]
+        text = {
+            side: [self.number(value, unit) for value, unit in zip(found[side], found["unit"], strict=True)]
+            for side in ("value", "low", "high")
+        }
+        names = [definitions()[name]["name"] for name in found.index]
+        self.shown |= dict.fromkeys(found.index)
+        columns = {"metric": names, **text, "n": found["n"].to_numpy(), "method": found["method"].fillna("").to_numpy()}
+        return self.table(pd.DataFrame(columns), caption)
 
-def headline(metrics: pd.DataFrame, period: str, currency: str) -> HTML:
-    """One sentence from the month's metrics: revenue and its change, who left, what a new customer is worth."""
-    whole = metrics[metrics["dimension"] == "all"].set_index(["metric", "period"])[["value", "low", "high", "unit"]]
-    before = str(pd.Period(period, "M") - 1)
+    def figure(self, draw: Callable, frame: pd.DataFrame, finding: str, measure: str, window: str, *, source: str,
+               unit: str, n: float | None = None, data: pd.DataFrame | None = None,
+               units: dict[str, str] | None = None, **options) -> HTML:
+        """A chart whose title is `finding`; caption, alternative text and the data behind it come from the same facts.
 
-    def text(name: str, at: str = period, pattern: str = "{}") -> str:
-        known = (name, at) in whole.index and pd.notna(whole.loc[(name, at), "value"])
-        return pattern.format(tables.number(*whole.loc[(name, at), ["value", "unit"]])) if known else ""
+        draw : a function of `charts`, called with frame, title, unit and options. measure, window : what is drawn, of when.
+        source : the query or table. data, units : what the folded table shows; by default the frame.
+        """
+        figure = draw(frame, title=finding, unit=self.unit(unit), **options)
+        what = f"{measure}, {window}"
+        alt = f"{KINDS[draw.__name__]}: {what}. {finding}"
+        alt = alt if len(alt) <= 250 else f"{alt[:249]}…"
+        size = "" if n is None or pd.isna(n) else f" n = {self.number(n, 'count')}."
+        behind = self.table(frame if data is None else data, f"Data: {what}", units, folded=True, limit=60)
+        return charts.captioned(figure, f"{what}.{size} Source: {source}.", alt, data=behind)
 
-    money = "mrr" if text("mrr") else "revenue_net"
-    parts = [f"{definitions()[money]['name']} of {period} was {text(money)}"]
-    if text(money, before) and whole.loc[(money, before), "value"] > 0:
-        change = whole.loc[(money, period), "value"] / whole.loc[(money, before), "value"] - 1
-        parts[0] += f", {'up' if change >= 0 else 'down'} {tables.number(abs(change), 'share')} on the month before"
-    parts.append(text("logo_churn_rate", pattern="{} of the customers left"))
-    if text("ltv"):
-        low, high = (tables.number(whole.loc[("ltv", period), side], currency) for side in ("low", "high"))
-        cost = text("ltv_to_cac", pattern=", {} its cost")
-        parts.append(f"a new customer is worth {text('ltv')} ({low} to {high}){cost}")
-    return tables.headline("; ".join(part for part in parts if part) + ".")
+    def series(self, metrics: pd.DataFrame, name: str, finding: str = "", **options) -> HTML:
+        """A metric over its 13 months, with its interval and the business events; the title says whether it moved."""
+        entry = definitions()[name]
+        rows = metrics[(metrics["metric"] == name) & (metrics["dimension"] == "all")].sort_values("period")
+        unit = self.currency if entry["unit"] == "money" else entry["unit"]
+        last = rows["n"].iloc[-1] if len(rows) else None
+        band = {"band": ("low", "high")} if rows["low"].notna().any() else {}
+        self.shown[name] = None
+        return self.figure(
+            charts.lines, rows, finding or findings.moved(rows["value"], entry["name"], unit, self.formats), entry["name"],
+            f"13 months to {self.period}", source=f"metrics.csv, from {entry['query']}", unit=unit, n=last, metric=name,
+            data=rows[["period", "value", "low", "high", "n"]].dropna(axis="columns", how="all"),
+            units=dict.fromkeys(["value", "low", "high"], unit), x="period", y="value", events=self.events, **band | options,
+        )
+
+    def verdicts(self, metrics: pd.DataFrame) -> HTML:
+        """The verdicts of this page on the report month; what is at stake stands on the summary, which has all metrics."""
+        return tables.verdict_list(self.judged(metrics, self.name).assign(value_at_stake=None), self.formats, self.name)
+
+    def judged(self, metrics: pd.DataFrame, name: str) -> pd.DataFrame:
+        """The verdicts of a page's rules, or of all pages' ("")."""
+        params = self.book.params
+        return verdicts.judge(metrics, name, self.period, overrides=params.rules, least=params.policy.min_customers,
+                              formats=self.formats, targets=params.targets)
+
+    def notes(self) -> HTML:
+        """Footnotes: the window, the definitions used with their versions, what was left out, what was skipped."""
+        params, known = self.book.params, definitions()
+        stages = self.book.read("rows").groupby("stage", sort=False)["rows"].sum()
+        read, _, rejected, later = (self.number(rows, "count") for rows in stages)
+        window = f"Everything before {self.number(params.as_of, 'date')} ({params.report.timezone}); month {self.period}."
+        used = [(f"glossary.html#{name}", known[name]["name"], f" v{known[name]['version']}") for name in self.shown]
+        return tables.footnotes({
+            "Window": [window],
+            "Definitions used": used,
+            "Left out": [f"{rejected} rows rejected and {later} dated after the month, of {read} read"],
+            "Skipped for want of data": [f"{section}: needs {needs}" for section, needs in self.skipped.items()],
+        })

@@ -11,9 +11,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO
@@ -26,9 +26,12 @@ from jupyter_client import AsyncKernelManager  # noqa: E402
 from nbconvert import HTMLExporter  # noqa: E402
 from papermill import clientwrap, engines, execute  # noqa: E402
 
-from helpers.contracts import ROOT, ReportError  # noqa: E402
+from helpers.contracts import BOOKS, ROOT, ReportError, definitions, read_yaml  # noqa: E402
 from helpers.params import Params, load_params, nearest, to_yaml  # noqa: E402
+from helpers.pdf import find_browser, print_pdf  # noqa: E402
 
+HERE = Path(__file__).parent
+HISTORY = ("decisions", "definitions")  # the tables of last month's report that a run reads
 PARAMETERS = "month, params_file, run_dir"
 IMPORTS = "from helpers import charts, marts, pages\nfrom helpers.metrics import ltv_cac"
 PACKAGES = ("ltv-report", "duckdb", "matplotlib", "nbconvert", "numpy", "pandas", "papermill", "scipy", "seaborn")
@@ -88,17 +91,20 @@ class Run:
 
 def run_report(
     params_file: str | Path, month: str | None = None, only: Sequence[str] = (), overrides: Sequence[str] = (),
-    jobs: int = 2, force: bool = False, dry_run: bool = False, out: str | Path | None = None,
+    jobs: int = 2, force: bool = False, dry_run: bool = False, out: str | Path | None = None, pdf: bool = False,
     progress: Callable[[str, str, str], object] = lambda name, status, note: None, notebooks: Path = ROOT / "notebooks",
 ) -> Path:
     """Run the notebooks of one report and month, and publish their pages whole or not at all.
 
     month, overrides : as for `load_params`. only : notebooks to run, with what they need; publishes nothing.
     jobs : notebooks side by side. force : every run runs everything, so far. out : a folder; None: ROOT/outputs.
+    pdf : also print all pages into one report.pdf, with Chromium.
     progress : called from several threads with a notebook's name, its status and a note.
     Returns the last page: index.html. Raises ReportError for what the user can fix, NotebookError for other failures.
     """
     run = Run(load_params(params_file, month, overrides), (ROOT / (out or "outputs")).resolve(), progress)
+    if pdf:
+        find_browser()  # before anything is run: it may be missing
     stages = plan(notebooks, only)
     chosen = [notebook for stage in stages for notebook in stage]
     for notebook in chosen:
@@ -113,6 +119,9 @@ def run_report(
         file.write_text(to_yaml(run.params, run.published), encoding="utf-8")
     execute_all(run, stages, jobs)
     render(run, chosen)
+    if pdf and not any(notebook.error for notebook in chosen):
+        pages = sorted(run.work.glob("*.html"), key=lambda path: (path.stem != "index", path.stem))
+        print_pdf(pages, run.work / "report.pdf", run.params.report.title, run.params.as_of)
     if not only:
         shutil.rmtree(run.work / "parts", ignore_errors=True)  # what the pages handed to the summary
     write_manifest(run, chosen)
@@ -255,14 +264,17 @@ def canonical(run: Run, notebook: Notebook) -> nbformat.NotebookNode:
 
 
 def render(run: Run, notebooks: list[Notebook]) -> None:
-    """Write a page for each notebook that ran; one that cannot be rendered has failed."""
-    here, ran = str(Path(__file__).parent), [notebook for notebook in notebooks if notebook.executed]
-    exporter = HTMLExporter(template_name="template", extra_template_basedirs=[here], exclude_anchor_links=True)
-    report = run.params.report.model_dump() | {
+    """Write a page for each notebook that ran, and the glossary; one that cannot be rendered has failed."""
+    ran = [notebook for notebook in notebooks if notebook.executed]
+    exporter = HTMLExporter(template_name="template", extra_template_basedirs=[str(HERE)], exclude_anchor_links=True)
+    first = sorted(ran, key=lambda notebook: notebook.page != "index.html")
+    links = [{"name": n.name, "href": n.page, "title": n.title} for n in first]
+    report = run.params.report.model_dump() | standing(run) | {
         "month_label": datetime.strptime(run.params.report.month, "%Y-%m").strftime("%B %Y"),
         "as_of": run.params.as_of.isoformat(),
-        "pages": [{"name": notebook.name, "href": notebook.page, "title": notebook.title} for notebook in ran],
+        "pages": [*links, {"name": "glossary", "href": "glossary.html", "title": "Glossary"}],
         "footer": {"Settings": "params.yaml", "Inputs, versions and checksums": "manifest.json"},
+        "made_with": f"ltv-report {version('ltv-report')}, definitions {sha256(HERE / 'definitions.yaml')[:12]}",
     }
     for notebook in ran:
         context = report | {"page": notebook.name, "page_title": notebook.title}
@@ -273,28 +285,65 @@ def render(run: Run, notebooks: list[Notebook]) -> None:
             notebook.ename = notebook.ename or type(error).__name__
             notebook.error = notebook.error or f"its page: {type(error).__name__}: {error}"
             run.tell(notebook, "failed", "without a page")
+    if any(notebook.error for notebook in ran):
+        return  # what cannot be rendered would fail here again, and out of the report
+    rules = {rule: terms | run.params.rules.get(rule, {}) for rule, terms in read_yaml("rules.yaml").items()}
+    context = report | {"page": "glossary", "page_title": "Glossary", "glossary": {"metrics": definitions(), "rules": rules}}
+    html, _ = exporter.from_notebook_node(nbformat.v4.new_notebook(), {"report": context})
+    (run.work / "glossary.html").write_text(html, encoding="utf-8")
+
+
+def standing(run: Run) -> dict:
+    """For the header: the day of the newest row, and badges that say how far the month can be trusted; of what was made."""
+    inputs, found, made = (table(run.work / name) for name in ("tables/inputs.csv", "verdicts.csv", "tables/checks.csv"))
+    newest = max((row.get("newest", "")[:10] for row in inputs if row["table"] in BOOKS), default="")
+    badges = []
+    if newest and (age := (run.params.as_of - date.fromisoformat(newest)).days) > run.params.policy.max_staleness_days:
+        badges.append({"kind": "act", "text": f"Newest row {age} days before the month's end"})
+    if made:
+        passed = sum(row["passed"] == "True" for row in made)
+        badges.append({"kind": "good" if passed == len(made) else "act", "text": f"{passed} of {len(made)} checks passed"})
+    ready = [row["status"] for row in table(run.work / "tables" / "metric_readiness.csv")]
+    if ready:
+        badges.append({"kind": "", "text": f"{ready.count('ready')} of {len(ready)} metrics ready"})
+    if any(row["provisional"] == "True" for row in found):
+        badges.append({"kind": "act", "text": "Verdicts are provisional"})
+    return {"newest": newest, "badges": badges}
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV that a notebook left; none where it did not get so far."""
+    with path.open(encoding="utf-8", newline="") if path.exists() else nullcontext([]) as lines:
+        return list(csv.DictReader(lines))
 
 
 def write_manifest(run: Run, notebooks: list[Notebook]) -> None:
     """What went in, what it ran on, how each notebook ended, and the SHA-256 of every file made."""
     git = ["git", "-C", str(ROOT), "rev-parse", "--verify", "--quiet", "HEAD"]  # silent before the first commit
     commit = subprocess.run(git, capture_output=True, text=True).stdout.strip() if shutil.which("git") else None
-    listed, outputs = run.work / "tables" / "inputs.csv", {}
-    inputs = csv.DictReader(listed.read_text(encoding="utf-8").splitlines()) if listed.exists() else []
-    for path in sorted(path for path in run.work.rglob("*") if path.is_file() and path.name != "run.log"):
-        with path.open("rb") as file:
-            outputs[path.relative_to(run.work).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    outputs = {
+        path.relative_to(run.work).as_posix(): sha256(path)
+        for path in sorted(run.work.rglob("*")) if path.is_file() and path.name != "run.log"
+    }
+    earlier = [path for path in map(run.params.earlier, HISTORY) if path and path.is_file()]
     manifest = {
         "report": run.params.report.model_dump(),
         "started": run.started.isoformat(timespec="seconds"),
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         "git_commit": commit or None,
         "versions": {"python": sys.version.split()[0]} | {package: version(package) for package in PACKAGES},
-        "inputs": [row | {"rows": int(row["rows"])} for row in inputs],
+        "definitions": sha256(HERE / "definitions.yaml"),
+        "inputs": [row | {"rows": int(row["rows"])} for row in table(run.work / "tables" / "inputs.csv")],
+        "history": {"/".join(path.parts[-4:]): sha256(path) for path in earlier},
         "notebooks": [{"name": n.name, "status": n.status, "seconds": n.seconds} for n in notebooks],
         "outputs": outputs,
     }
     (run.work / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def give_up(run: Run, failed: list[Notebook], kept: Path) -> None:

@@ -19,16 +19,18 @@ from helpers.sources.read import EXCEL
 TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in (
     "helpers/definitions.yaml", "docs/methods.md", "docs/inputs.md",
 )}
+SQL = ROOT / "helpers" / "sql"
 DEFINITIONS = yaml.safe_load(TEXTS["helpers/definitions.yaml"])
-KEYS = ["name", "formula", "unit", "good", "why", "source", "version"]
-# The table Metrics of the contract, in its order, with pooled churn and the share of rows rejected, without ledger_gap.
+KEYS = ["name", "formula", "unit", "good", "why", "source", "needs", "query", "version"]
+# The table Metrics of the contract, in its order, without ledger_gap, with pooled churn, gross margin and the share of rows
+# rejected.
 METRICS = """
     revenue_net orders average_order_value buyers
     active_customers new_customers churned_customers reactivated_customers in_month_churn
     mrr mrr_new mrr_reactivation mrr_resumed mrr_expansion mrr_contraction mrr_paused mrr_churn mrr_fx
     logo_churn_rate gross_revenue_churn_rate churn_rate_pooled grr nrr grr_12m nrr_12m quick_ratio
     arpu arpa purchase_frequency repeat_rate second_order_12m
-    lifetime_months_churn lifetime_months_rmst lifetime_months_naive
+    gross_margin lifetime_months_churn lifetime_months_rmst lifetime_months_naive
     ltv_arpu_lifetime ltv_aov_frequency_lifetime ltv_margin ltv_horizon ltv_discounted ltv_net ltv
     cac_blended cac_paid cac_loaded ltv_to_cac ltv_to_cac_realised payback_months max_cac
     acquisition_to_retention_cost_ratio
@@ -57,6 +59,8 @@ def test_a_definition_is_complete_and_legal(metric):
     assert all(isinstance(text, str) and re.search(r"\w", text) and "\n" not in text for text in texts)
     assert re.fullmatch(r"[A-Z1][^.]*(\.\d[^.]*)*\.", entry["why"])  # one sentence
     assert len(entry["name"]) <= 40  # fits a card
+    assert set(re.split(" or | and ", entry["needs"])) <= set(TABLES)
+    assert (SQL / f"{entry['query']}.sql").is_file()
 
 
 def test_names_are_told_apart():
@@ -75,7 +79,8 @@ def test_formulas_name_only_metrics_and_settings_that_exist(tmp_path):
 
 
 def test_a_rule_judges_a_defined_metric_in_its_good_direction():
-    for terms in yaml.safe_load(Path(RULES).read_text(encoding="utf-8")).values():
+    single = [terms for terms in yaml.safe_load(Path(RULES).read_text(encoding="utf-8")).values() if "parts" not in terms]
+    for terms in single:
         assert DEFINITIONS[terms["metric"]]["good"] == {"higher": "up", "lower": "down"}[terms["better"]]
 
 

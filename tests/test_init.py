@@ -182,6 +182,11 @@ def test_every_table_of_the_demo_company_is_told_from_the_others(tmp_path):
 
 
 EXPORTS = {
+    "a calendar of events": (
+        "Day,Event,Event type\n2025-05-14,Mobile app,release\n",
+        "business_events",
+        {"date": "Day", "label": "Event", "kind": "Event type"},
+    ),
     "customers by two columns": (
         "Customer ID,Created at\n1,2024-03-04\n",
         "customers",

@@ -12,7 +12,7 @@ from helpers.contracts import ROOT
 HELPERS = ROOT / "helpers"
 MODULES = sorted(HELPERS.rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-LINE_BUDGET = 3800
+LINE_BUDGET = 4850
 
 # Each part of helpers, and the parts that it may import beside itself (see design.md): the direction may not turn.
 ALLOWED = {
@@ -26,9 +26,12 @@ ALLOWED = {
     "metrics": {"contracts", "models"},
     "charts": {"contracts"},
     "tables": {"contracts"},
-    "verdicts": {"contracts", "tables"},
-    "pages": {"contracts", "tables", "verdicts"},               # what notebooks show of results: no engine, no metrics
-    "runner": {"contracts", "params"},                          # sees notebooks as files
+    "verdicts": {"contracts", "models", "tables"},
+    "findings": {"models", "tables"},
+    "pages": {"contracts", "tables", "verdicts", "charts", "findings"},   # what notebooks show: no engine, no metrics
+    "cover": {"contracts", "tables", "verdicts", "charts", "findings", "pages"},
+    "pdf": {"contracts"},
+    "runner": {"contracts", "params", "pdf"},                   # sees notebooks as files
     "__main__": {"contracts", "params", "sources", "demo", "marts", "runner"},
 }
 # Statements that act at import, each with its reason where it stands.

@@ -81,7 +81,7 @@ def test_only_prints_each_page_and_dry_run_only_the_plan(toy, monkeypatch, capfd
     write(folder / "notebooks", "03_b", "# B")
     out = call(monkeypatch, capfd, *words, "--only", "prep", "a")[1].splitlines()
     work = folder / "out" / ".work" / "toy" / "2025-06"
-    assert out[-2:] == [str(work / "01_prep.html"), str(work / "02_a.html")]
+    assert out[-3:] == [str(work / name) for name in ("01_prep.html", "02_a.html", "glossary.html")]
 
 
 def test_several_values_follow_one_option_once_params_stand():

@@ -57,7 +57,10 @@ class TestStored:
         working = [c for c in cells(path, "code") if "Recomputed in plain pandas" in source(c)]
         assert len(working) == HEADLINES[path.stem] and all("assert " in source(c) for c in working)
 
-    def test_every_figure_has_caption_and_alt(self, path):
+    def test_every_figure_is_made_from_facts(self, path):
         code = "\n".join(source(cell) for cell in cells(path, "code"))
-        figures = code.count("charts.captioned(")
-        assert figures == len(re.findall(r"\bcaption=", code)) == len(re.findall(r"\balt=", code))
+        assert "captioned(" not in code                          # page.figure writes caption, alt text and data
+        assert code.count("page.figure(") == code.count("source=") and code.count("page.figure(") <= code.count("findings.")
+
+    def test_ends_with_its_notes(self, path):
+        assert source(cells(path, "code")[-1]) == "page.notes()"

@@ -1,15 +1,17 @@
-"""What notebooks show: cards, judged pages, skipped sections, the headline sentence; and what is published."""
+"""What a notebook shows of a book: cards, figures from facts, verdicts, skipped sections, notes."""
 
+from datetime import date
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
-from IPython.display import HTML
 
-from helpers import pages, verdicts
-from helpers.metrics import COLUMNS, summary
+from helpers import charts
+from helpers.contracts import definitions
+from helpers.metrics import COLUMNS
+from helpers.pages import Page
 
 DEFAULTS = {"dimension": "all", "member": "all", "period": "2025-06", "low": np.nan, "high": np.nan, "n": 100,
             "unit": "USD", "basis": "", "method": ""}
@@ -26,59 +28,93 @@ def text(html):
 
 
 class Book(SimpleNamespace):
-    """As much of a book as pages use: what is given, the params, and the parts that pages leave."""
+    """As much of a book as pages use: what is given, the params, its tables and queries."""
 
-    def __init__(self, given=(), **parts):
-        report, policy = SimpleNamespace(month="2025-06"), SimpleNamespace(min_customers=30)
-        params = SimpleNamespace(report=report, policy=policy, verdicts={"R-LTV-2": {"target": 2.0}})
-        super().__init__(given=set(given), params=params, parts=parts, published={})
-
-    def add(self, kind, page, frame):
-        self.parts[kind, page] = frame
-        return frame
-
-    def collect(self, kind):
-        return self.parts[kind]
-
-    def publish(self, name, frame):
-        self.published[name] = frame
-        return frame
-
-    save = publish
+    def __init__(self, given=(), **changes):
+        report = SimpleNamespace(month="2025-06", currency="EUR", locale="de", currency_style="code", date_format="medium",
+                                 timezone="UTC")
+        terms = {"report": report, "as_of": date(2025, 7, 1), "policy": SimpleNamespace(min_customers=30), "targets": {},
+                 "rules": {"R-LTV-2": {"target": 2.0}}}
+        super().__init__(given=set(given), params=SimpleNamespace(**terms | changes))
 
     def sql(self, name):
         return "select 1 as one"
 
     def frame(self, name):
-        return pd.DataFrame({"one": range(12)})
+        return pd.DataFrame({"one": range(12)} if name != "summaries/events" else {"date": [], "label": [], "kind": []})
+
+    def read(self, name):
+        assert name == "rows"
+        stages = [("read", 10), ("kept", 7), ("rejected", 2), ("after_as_of", 1)] * 2
+        return pd.DataFrame(stages, columns=["stage", "rows"])
+
+
+@pytest.fixture
+def page():
+    return Page(Book(["transactions"]), "02_ltv_cac")
+
+
+def soup(html):
+    return BeautifulSoup(html.data, "html.parser")
+
+
+def test_in_jupyterlab_the_components_bring_their_style(page):
+    assert page._repr_html_().startswith("<style>") and ".card" in page._repr_html_()
 
 
 class TestSections:
-    def test_what_is_given_is_shown(self):
-        book = Book(["customers", "touches"])
-        assert pages.given(book, "addons or touches", lambda: "shown", section="Offers") == "shown"
+    def test_what_is_given_is_shown(self, page):
+        assert page.given("addons or transactions", lambda: "shown", section="Offers") == "shown"
 
-    def test_what_is_missing_says_what_it_needs_and_unlocks_and_is_not_computed(self):
-        box = pages.given(Book(), "marketing_spend or costs", lambda: 1 / 0, section="CAC <b>")
+    def test_what_is_missing_says_what_it_needs_and_is_not_computed(self, page):
+        box = page.given("marketing_spend or costs", lambda: 1 / 0, section="CAC <b>")
         assert text(box).startswith("Skipped: CAC <b> needs marketing_spend or costs ; adding it unlocks")
-        assert pages.given(Book(), "marketing_spend", lambda: 1 / 0).data == ""
+        assert page.given("marketing_spend", lambda: 1 / 0).data == ""
 
-    def test_a_query_is_shown_with_its_first_ten_rows(self):
-        html = pages.show_query(Book(), "summaries/months")
-        assert "select 1 as one" in html.data and len(BeautifulSoup(html.data, "html.parser").select("tbody tr")) == 10
+    def test_a_query_is_shown_with_its_first_ten_rows(self, page):
+        html = page.query("summaries/months")
+        assert "select 1 as one" in html.data and len(soup(html).select("tbody tr")) == 10
 
 
 class TestCards:
-    def card(self, *rows, ids=("ltv",)):
-        return BeautifulSoup(pages.cards(metrics(*rows), ids, "2025-06", "USD").data, "html.parser")
+    def card(self, *rows, ids=("ltv",), **changes):
+        return soup(Page(Book(**changes), "x").cards(metrics(*rows), ids))
 
     def test_the_month_against_the_last_and_against_a_year_ago(self):
         card = self.card(("ltv", 120.0, {"low": 100.0, "high": 150.0}), ("ltv", 100.0, {"period": "2025-05"}),
                          ("ltv", 240.0, {"period": "2024-06"}), ("ltv", 999.0, {"period": "2024-05"}))
         words = " ".join(card.get_text(" ").split())
-        assert "120.00 USD" in words and "100.00" in words and "n = 100" in words.replace("\xa0", " ")
-        assert "up 20.0% vs last month, better" in words and "down 50.0% vs a year ago, worse" in words
-        assert "lowest 100.00 USD, highest 240.00 USD" in card.find("img")["alt"]  # 13 months: not the 14th
+        assert "120,00 USD" in words and "100,00 USD to 150,00 USD · n = 100" in words.replace("\xa0", " ")
+        assert "up 20,0 % vs last month, better" in words.replace("\xa0", " ")
+        assert "down 50,0 % vs a year ago, worse" in words.replace("\xa0", " ")
+        assert "lowest 100,00 USD, highest 240,00 USD" in card.find("img")["alt"]  # 13 months: not the 14th
+
+    def test_a_plan_is_set_beside_the_actual(self):
+        words = self.card(("ltv", 120.0), targets={"ltv": {"2025-06": 100.0, "2025-05": 1.0}}).get_text(" ")
+        assert "up 20,0\u00a0% vs plan, better" in words and "plan 100,00 USD" in words
+
+    def test_it_names_its_row_and_its_query(self):
+        words = " ".join(self.card(("ltv", 120.0)).get_text(" ").split())
+        assert words.endswith(f"ltv in metrics.csv · from {definitions()['ltv']['query']}")
+
+    def test_a_rate_of_few_customers_is_marked(self):
+        few = self.card(("logo_churn_rate", 0.1, {"unit": "share", "n": 29}), ids=["logo_churn_rate"])
+        enough = self.card(("logo_churn_rate", 0.1, {"unit": "share", "n": 30}), ids=["logo_churn_rate"])
+        assert few.find(class_="badge").text == "indicative" and enough.find(class_="badge") is None
+
+    def test_an_unknown_figure_says_why(self):
+        row = {"unit": "ratio", "n": 0, "method": "needs marketing_spend"}
+        card = self.card(("ltv_to_cac", np.nan, row), ids=["ltv_to_cac"])
+        assert [p.text for p in card.select("p")][1:3] == ["–", "needs marketing_spend"]
+        never = self.card(("payback_months", np.nan, {"unit": "months", "method": ">H"}), ids=["payback_months"])
+        assert "beyond the horizon" in never.get_text(" ") and card.find(class_="badge") is None
+
+    @pytest.mark.parametrize(("now", "said"), [(0.05, "as usual"), (0.2, "worse")])
+    def test_a_change_within_the_normal_range_is_not_judged(self, now, said):
+        months = [str(m) for m in pd.period_range(end="2025-06", periods=13, freq="M")]
+        rows = [("logo_churn_rate", value, {"period": m, "unit": "share"})
+                for m, value in zip(months, [0.04, 0.06] * 6 + [now], strict=True)]
+        assert f"vs last month, {said}" in self.card(*rows, ids=["logo_churn_rate"]).get_text(" ")
 
     def test_a_gap_in_the_months_is_no_comparison(self):
         words = self.card(("ltv", 120.0), ("ltv", 100.0, {"period": "2025-04"})).get_text(" ")
@@ -91,97 +127,64 @@ class TestCards:
     def test_a_figure_without_a_good_direction_is_not_judged(self):
         words = {name: self.card((name, 120.0), (name, 100.0, {"period": "2025-05"}), ids=[name]).get_text(" ")
                  for name in ("revenue_unattributed", "mrr_fx")}
-        assert "up 20.0% vs last month, worse" in words["revenue_unattributed"]  # down is good
-        assert "up 20.0% vs last month" in words["mrr_fx"]
+        assert "vs last month, worse" in words["revenue_unattributed"]  # down is good
         assert "better" not in words["mrr_fx"] and "worse" not in words["mrr_fx"]
 
     def test_unknown_ids_other_months_and_members_give_no_card(self):
         rows = ("ltv", 1.0, {"period": "2025-05"}), ("arpa", 2.0, {"dimension": "plan"})
-        card = self.card(*rows, ids=["ltv", "arpa", "mrr"])
-        assert card.select("li") == []
+        assert self.card(*rows, ids=["ltv", "arpa", "mrr"]).select("li") == []
 
 
-def test_a_metric_table_keeps_the_order_asked_for_and_each_unit():
+def test_a_metric_table_keeps_the_order_asked_for_and_each_unit(page):
     rows = metrics(("ltv", 120.0, {"low": 90.0, "high": 150.0, "method": "sBG"}),
                    ("logo_churn_rate", 0.05, {"unit": "share"}),
                    ("ltv", 7.0, {"period": "2025-05"}), ("ltv", 8.0, {"dimension": "plan"}))
-    table = pages.metric_table(rows, ["logo_churn_rate", "mrr", "ltv"], "2025-06", "Figures")
-    html = BeautifulSoup(table.data, "html.parser")
+    html = soup(page.metric_table(rows, ["logo_churn_rate", "mrr", "ltv"], "Figures"))
     cells = [[cell.get_text(strip=True) for cell in row.select("th, td")] for row in html.select("tbody tr")]
-    names = [pages.definitions()[name]["name"] for name in ("logo_churn_rate", "ltv")]
-    assert cells[0] == [names[0], "5.0%", "–", "–", "100", ""]
-    assert cells[1:] == [[names[1], "120.00 USD", "90.00 USD", "150.00 USD", "100", "sBG"]]
+    names = [definitions()[name]["name"] for name in ("logo_churn_rate", "ltv")]
+    assert cells[0] == [names[0], "5,0\u00a0%", "–", "–", "100", ""]
+    assert cells[1:] == [[names[1], "120,00 USD", "90,00 USD", "150,00 USD", "100", "sBG"]]
 
 
-def test_a_page_is_judged_by_the_params_and_kept_for_the_summary():
-    book = Book()
+class TestFigures:
+    def figure(self, page, finding="It rose <b>", **options):
+        frame = pd.DataFrame({"plan": ["a", "b"], "mrr": [1.0, 2.0]}).set_index("plan")
+        return soup(page.figure(charts.bars, frame, finding, "MRR by plan", "2025-06", source="summaries/x", unit="EUR",
+                                value="mrr", units={"mrr": "EUR"}, **options))
+
+    def test_caption_alt_and_data_are_made_from_the_same_facts(self, page):
+        figure = self.figure(page, n=1234).figure
+        assert figure.figcaption.text == "MRR by plan, 2025-06. n = 1.234. Source: summaries/x."
+        assert figure.img["alt"] == "Bar chart: MRR by plan, 2025-06. It rose <b>"
+        assert figure.details.summary.text == "Data: MRR by plan, 2025-06" and "2,00" in figure.details.table.text
+
+    def test_an_alternative_text_stays_short(self, page):
+        alt = self.figure(page, finding="word " * 80).img["alt"]
+        assert len(alt) == 250 and alt.endswith("…")
+
+    def test_a_series_says_whether_it_moved_and_shows_its_interval(self, page):
+        months = [str(m) for m in pd.period_range(end="2025-06", periods=13, freq="M")]
+        rows = metrics(*[("logo_churn_rate", value, {"period": m, "unit": "share", "low": 0.01, "high": 0.09})
+                         for m, value in zip(months, [0.04, 0.06] * 6 + [0.2], strict=True)])
+        figure = soup(page.series(rows, "logo_churn_rate")).figure
+        assert "was 20,0\u00a0%: above its normal range" in figure.img["alt"]
+        assert len(figure.select("tbody tr")) == 13 and "Low" in figure.table.thead.text
+
+
+def test_a_page_is_judged_by_the_params(page):
     rows = metrics(("ltv_to_cac", 2.5, {"unit": "ratio"}), ("grr_12m", 0.5, {"unit": "share"}))
-    shown = text(pages.judged(book, "02_ltv_cac", rows))
-    kept = book.parts["verdicts", "02_ltv_cac"]
-    assert kept[["rule", "severity", "threshold"]].to_numpy().tolist() == [["R-LTV-2", "good", 2.0]]
-    assert "LTV : CAC is 2.50×; the target is 2.00×." in shown
+    shown = text(page.verdicts(rows))
+    assert "Good LTV : CAC is 2,50×; the target is 2,00×." in shown and "R-RET-1" not in shown
 
 
-class TestPublish:
-    def book(self, passed=True):
-        rows = metrics(("ltv_to_cac", 3.5, {"unit": "ratio"}), ("arpa", 1.0, {"period": "2025-05"}), ("arpa", 2.0),
-                       ("ltv_to_cac", 9.0, {"dimension": "plan", "member": "b", "unit": "ratio"}),
-                       ("ltv_to_cac", 8.0, {"dimension": "plan", "member": "a", "unit": "ratio"}),
-                       ("payback_months", 20.0))
-        found = verdicts.judge(rows, "02_ltv_cac", "2025-06", overrides={}, least=30).iloc[::-1]
-        return Book(metrics=rows, verdicts=found, checks=pd.DataFrame({"check": ["a"], "passed": [passed]}))
-
-    def test_metrics_are_ordered_by_key_and_verdicts_by_urgency(self):
-        book = self.book()
-        metrics, found, checks = pages.publish(book)
-        assert metrics["value"].to_list() == [1, 2, 3.5, 8, 9, 20]
-        assert found["severity"].to_list() == ["act", "good"] and not found["provisional"].any()
-        lengths = {name: len(frame) for name, frame in book.published.items()}
-        assert lengths == {"metrics": 6, "verdicts": 2, "checks": 1}
-
-    def test_a_failed_check_makes_every_verdict_provisional(self):
-        assert pages.publish(self.book(passed=False))[1]["provisional"].to_list() == [True, True]
-
-
-class TestHeadline:
-    def sentence(self, *rows):
-        return text(pages.headline(metrics(*rows), "2025-06", "USD"))
-
-    def test_one_sentence_of_the_month(self):
-        found = self.sentence(
-            ("mrr", 1100.0), ("mrr", 1000.0, {"period": "2025-05"}), ("revenue_net", 5.0),
-            ("logo_churn_rate", 0.05, {"unit": "share"}), ("ltv", 300.0, {"low": 200.0, "high": 400.0}),
-            ("ltv_to_cac", 3.0, {"unit": "ratio"}), ("mrr", 7.0, {"dimension": "plan"}))
-        assert found == ("MRR of 2025-06 was 1,100.00 USD, up 10.0% on the month before; 5.0% of the customers left; "
-                         "a new customer is worth 300.00 USD (200.00 USD to 400.00 USD), 3.00× its cost.")
-
-    def test_what_is_unknown_is_left_out(self):
-        found = self.sentence(("revenue_net", 90.0), ("revenue_net", 100.0, {"period": "2025-05"}), ("ltv", np.nan))
-        assert found == "Net revenue of 2025-06 was 90.00 USD, down 10.0% on the month before."
-
-    @pytest.mark.parametrize("before", [0.0, -5.0, np.nan])
-    def test_there_is_no_change_from_nothing(self, before):
-        found = self.sentence(("revenue_net", 90.0), ("revenue_net", before, {"period": "2025-05"}))
-        assert found == "Net revenue of 2025-06 was 90.00 USD."
-
-    def test_is_html(self):
-        assert isinstance(pages.headline(metrics(("mrr", 1.0)), "2025-06", "USD"), HTML)
-
-
-class TestSummary:
-    def test_the_first_headline_figures_that_the_month_has(self):
-        rows = metrics(("ltv", 1.0), ("mrr", 2.0), ("nrr_12m", np.nan), ("arpu", 3.0, {"period": "2025-05"}),
-                       ("orders", 4.0), ("payback_months", 5.0, {"dimension": "plan"}))
-        assert summary.cards(rows, "2025-06") == ["mrr", "ltv"]
-        every = metrics(*[(name, 1.0) for name in reversed(summary.CARDS)])
-        assert summary.cards(every, "2025-06", most=3) == summary.CARDS[:3]
-
-    def test_the_trend_is_of_mrr_or_else_of_revenue(self):
-        sales = [("revenue_net", 2.0), ("revenue_net", 1.0, {"period": "2025-05"})]
-        assert summary.trend(metrics(*sales))["value"].to_list() == [1, 2]
-        both = metrics(*sales, ("mrr", 9.0), ("mrr", 8.0, {"dimension": "plan"}))
-        assert summary.trend(both)["value"].to_list() == [9]
-
-    def test_checks_are_counted_by_kind(self):
-        checks = pd.DataFrame({"check": ["b", "a", "b"], "passed": [True, True, False]})
-        assert summary.check_counts(checks).to_numpy().tolist() == [["a", 1, 1], ["b", 2, 1]]
+class TestNotes:
+    def test_they_say_window_definitions_exclusions_and_skips(self, page):
+        page.cards(metrics(("ltv", 1.0)), ["ltv"])
+        page.given("marketing_spend", lambda: None, section="CAC")
+        notes = soup(page.notes())
+        assert text(page.notes()) == (
+            "Window Everything before 01.07.2025 (UTC); month 2025-06. "
+            f"Definitions used {definitions()['ltv']['name']} v1 "
+            "Left out 4 rows rejected and 2 dated after the month, of 20 read "
+            "Skipped for want of data CAC: needs marketing_spend")
+        assert notes.a["href"] == "glossary.html#ltv"

@@ -3,14 +3,24 @@
 import hashlib
 import json
 import re
+import shutil
+from pathlib import Path
 
+import axe_playwright_python
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
+from playwright.sync_api import sync_playwright
 
 from helpers.contracts import ROOT, definitions
 from helpers.runner import run_report
 
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
+FIRST_PAINT = """() => new Promise(done => new PerformanceObserver(list => {
+    const paint = list.getEntriesByName('first-contentful-paint')[0];
+    if (paint) done(paint.startTime);
+}).observe({type: 'paint', buffered: true}))"""
 
 
 def folder_of(params, out, **options):
@@ -58,10 +68,11 @@ def value(folder, name, period):
 
 class TestDemo:
     def test_leaves_what_the_contract_promises(self, demo):
-        pages = {"index", "01_data_prep", "02_ltv_cac", "03_rfm", "04_pricing_tiers", "05_retention"}
+        pages = {"index", "01_data_prep", "02_ltv_cac", "03_rfm", "04_pricing_tiers", "05_retention", "glossary"}
         assert {path.stem for path in demo.glob("*.html")} == pages
         files = {path.name for path in demo.iterdir()}
-        assert {"metrics.csv", "verdicts.csv", "params.yaml", "manifest.json", "run.log", "tables", "marts"} <= files
+        assert {"metrics.csv", "verdicts.csv", "params.yaml", "manifest.json", "run.log", "tables", "marts", "summary.md",
+                "summary.png"} <= files
         assert demo.parent.parent.joinpath(".work").exists() is False or not any(demo.parents[1].glob(".work/demo/2025-06"))
 
     def test_manifest_holds_the_sha256_of_every_output(self, demo):
@@ -98,7 +109,7 @@ class TestDemo:
     def test_monthly_metrics_have_thirteen_months(self, demo):
         whole = metrics(demo).query("dimension == 'all'")
         single = {"rows_in", "rows_kept", "rows_rejected", "rows_after_as_of", "rejected_share", "churn_rate_pooled",
-                  "payback_months", "max_cac", "acquisition_to_retention_cost_ratio"}
+                  "payback_months", "max_cac", "gross_margin", "acquisition_to_retention_cost_ratio"}
         months = whole[~whole["metric"].isin(single) & ~whole["metric"].str.match("ltv|lifetime")].groupby("metric").size()
         assert months[months != 13].to_dict() == {}
 
@@ -128,37 +139,94 @@ class TestDemo:
                 assert ".work" not in text.replace('run_dir = \\"outputs/.work/demo/2025-06', ""), path.name
 
 
+@pytest.mark.skipif(not CHROMIUM, reason="needs Chromium")
 class TestPages:
-    @pytest.fixture
+    """In a real Chromium: every page of every example."""
+
+    @pytest.fixture(scope="class")
     def browser(self):
-        api = pytest.importorskip("playwright.sync_api")
-        with api.sync_playwright() as play:
-            try:
-                options = ["--no-sandbox", "--disable-background-networking"]
-                browser = play.chromium.launch(executable_path=CHROMIUM, args=options)
-            except api.Error as error:
-                pytest.skip(f"needs Chromium: {str(error).splitlines()[0]}")
-            yield browser
-            browser.close()
+        with sync_playwright() as play:
+            options = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
+            yield play.chromium.launch(executable_path=CHROMIUM, args=options)
 
-    def test_pages_load_nothing_and_fit_a_phone(self, demo, browser):
-        page = browser.new_page(viewport={"width": 390, "height": 800})
+    @pytest.fixture(params=["demo", "cdnow", "grocery", "telco"])
+    def pages(self, request):
+        folder = request.getfixturevalue(request.param)
+        found = sorted(folder.glob("*.html"))
+        assert len(found) == 7
+        return found
+
+    def test_axe_finds_nothing_in_light_and_dark(self, pages, browser):
+        view = browser.new_context(bypass_csp=True).new_page()  # the policy would stop axe itself
+        for path in pages:
+            view.goto(path.as_uri())
+            view.evaluate(AXE.read_text(encoding="utf-8"))
+            for scheme, options in (("light", "{}"), ("dark", "{runOnly: ['cat.color']}")):  # all else is the same in both
+                view.emulate_media(color_scheme=scheme)
+                found = view.evaluate(f"axe.run(document, {options})")["violations"]
+                told = [(v["id"], [node["html"][:200] for node in v["nodes"][:3]]) for v in found]
+                assert told == [], (path.name, scheme)
+        view.context.close()
+
+    def test_nothing_is_asked_for_and_a_narrow_phone_needs_no_sideways_scroll(self, pages, browser):
+        view = browser.new_page(viewport={"width": 320, "height": 800})
         asked, errors = [], []
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        for path in sorted(demo.glob("*.html")):
-            page.goto(path.as_uri())
-            assert page.evaluate("document.documentElement.scrollWidth") <= 390, path.name
-            alts = page.eval_on_selector_all("img", "all => all.map(i => i.alt)")
-            assert all(alts), path.name
-            assert len(page.query_selector_all("h1")) == 1 and page.title()
+        view.on("request", lambda request: asked.append(request.url))
+        view.on("console", lambda message: errors.append(message.text))
+        for path in pages:
+            view.goto(path.as_uri())
+            view.eval_on_selector_all("details", "all => all.forEach(one => { one.open = true })")
+            assert view.evaluate("document.documentElement.scrollWidth") <= 320, path.name
+            assert len(view.query_selector_all("h1")) == 1 and view.title()
         assert [url for url in asked if not url.startswith(("file:", "data:"))] == [] and errors == []
+        view.close()
 
-    def test_code_and_filler_texts_stay_out(self, demo):
-        for path in demo.glob("*.html"):
+    def test_every_image_has_words_of_its_own(self, pages, browser):
+        view = browser.new_page()
+        for path in pages:
+            view.goto(path.as_uri())
+            alts = view.eval_on_selector_all("img", "all => all.map(image => image.alt)")
+            assert all(len(alt) > 20 and not re.search(r"\.(png|svg|jpe?g)", alt) for alt in alts), path.name
+            assert len(alts) == len(set(alts)), path.name
+            assert "description" not in " ".join(alts) and "No description has been provided" not in path.read_text()
+        view.close()
+
+    @pytest.mark.parametrize("inches", [8.27, 8.5], ids=["A4", "Letter"])
+    def test_no_table_is_cut_on_paper(self, pages, browser, inches):
+        width = int((inches - 2 * 14 / 25.4) * 96)  # less the margins of @page
+        view = browser.new_page(viewport={"width": width, "height": 1000})
+        view.emulate_media(media="print")
+        for path in pages:
+            view.goto(path.as_uri())
+            wide = "all => all.filter(t => t.getBoundingClientRect().right > innerWidth + 1).map(t => t.innerText.slice(0, 40))"
+            assert view.eval_on_selector_all("table, img, pre", wide) == [], path.name
+        view.close()
+
+    def test_pages_are_small_and_painted_at_once(self, demo, browser):
+        pages = sorted(demo.glob("*.html"))
+        assert max(path.stat().st_size for path in pages) < 1_500_000
+        assert sum(path.stat().st_size for path in demo.rglob("*") if path.is_file()) < 6_000_000
+        view = browser.new_page()
+        for path in pages:
+            times = []
+            for _ in range(5):
+                view.goto(path.as_uri())
+                times.append(view.evaluate(FIRST_PAINT))
+            assert sorted(times)[2] < 300, (path.name, times)  # milliseconds
+        view.close()
+
+    def test_links_lead_to_what_is_there(self, pages):
+        soups = {path.name: BeautifulSoup(path.read_text(), "html.parser") for path in pages}
+        for name, soup in soups.items():
+            for link in soup.find_all("a", href=True):
+                file, _, anchor = link["href"].partition("#")
+                assert (pages[0].parent / (file or name)).is_file(), (name, link["href"])
+                assert not anchor or soups[file or name].find(id=anchor), (name, link["href"])
+
+    def test_code_and_filler_texts_stay_out(self, pages):
+        for path in pages:
             text = path.read_text()
-            assert "No description has been provided" not in text and "open_book(" not in text
-            assert not re.search(r"Traceback|<script", text), path.name
+            assert "open_book(" not in text and not re.search(r"Traceback|<script|>nan<|\bNaN\b|None</", text), path.name
 
 
 class TestCdnow:
@@ -222,7 +290,7 @@ class TestGrocery:
         assert rows.loc[["kept", "rejected", "after_as_of"], "amount"].sum() == pytest.approx(4596039.58, abs=0.004)
 
     def test_all_pages_are_there(self, grocery):
-        assert len(list(grocery.glob("*.html"))) == 6
+        assert len(list(grocery.glob("*.html"))) == 7
 
 
 def test_grocery_in_new_york_has_nothing_after_the_month(tmp_path):

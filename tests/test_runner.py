@@ -71,7 +71,8 @@ def test_a_good_run_is_published_whole_with_the_summary_as_index(good):
     where, index, files, _, _ = good
     assert index == where["out"] / "toy" / "2025-06" / "index.html"
     assert set(files) == {
-        "01_prep.html", "02_two.html", "index.html", "manifest.json", "run.log", "params.yaml", "tables/inputs.csv",
+        "01_prep.html", "02_two.html", "index.html", "glossary.html", "manifest.json",
+        "run.log", "params.yaml", "tables/inputs.csv",
         "two", "notebooks/01_prep.ipynb", "notebooks/02_two.ipynb", "notebooks/03_summary.ipynb",
     }  # fmt: skip
     assert b"All in all" in files["index.html"]
@@ -200,7 +201,7 @@ def test_only_runs_what_it_needs_and_publishes_nothing(tmp_path):
     where = project(tmp_path, n01_prep=["# One"], n02_a=["# A", "b = 1"], n03_b=["# B"], n06_summary=["# S"])
     page = run_report(**where, only=["a"])
     assert page == tmp_path / "out" / ".work" / "toy" / "2025-06" / "02_a.html"
-    assert sorted(path.name for path in page.parent.glob("*.html")) == ["01_prep.html", "02_a.html"]
+    assert sorted(path.name for path in page.parent.glob("*.html")) == ["01_prep.html", "02_a.html", "glossary.html"]
     assert not (tmp_path / "out" / "toy").exists()
 
 

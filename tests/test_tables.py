@@ -11,6 +11,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from helpers import tables
+from helpers.tables import Formats
 
 HOSTILE = "<script>alert('1')</script>\"&"
 
@@ -41,7 +42,25 @@ def words(node) -> str:
     (np.False_, "text", "no"),                 # a check that failed
 ])
 def test_a_number_reads_with_its_unit(value, unit, text):
-    assert tables.number(value, unit, currency="EUR") == text
+    assert tables.number(value, unit, Formats("EUR")) == text
+
+
+@pytest.mark.parametrize(("value", "unit", "formats", "text"), [
+    (1234.5, "money", Formats("EUR", "de"), "1.234,50 EUR"),
+    (1234.5, "money", Formats("EUR", "de", "symbol"), "1.234,50\u00a0€"),
+    (1234.5, "money", Formats("USD", "en", "symbol"), "$1,234.50"),
+    (12345.6, "money", Formats("USD", "en", "symbol"), "$12,346"),
+    (-5.0, "money", Formats("USD", "en", "symbol"), "−$5.00"),
+    (1234.5, "money", Formats("JPY"), "1,234 JPY"),                          # a currency without decimals
+    (0.051, "share", Formats("EUR", "de"), "5,1\u00a0%"),
+    (1234567, "count", Formats("EUR", "fr"), "1\u202f234\u202f567"),
+    (12.04, "months", Formats("EUR", "de"), "12,0 months"),                   # the words stay English
+    ("2025-06-30", "date", Formats("EUR", "de", date_format="medium"), "30.06.2025"),
+    ("2025-06-30", "date", Formats("USD", "en_US", date_format="short"), "6/30/25"),
+    ("2025-06-30", "date", Formats("USD", "en_US"), "2025-06-30"),
+])
+def test_numbers_and_dates_are_written_as_the_report_asks(value, unit, formats, text):
+    assert tables.number(value, unit, formats) == text
 
 
 @pytest.mark.parametrize("value", [None, float("nan"), pd.NA, pd.NaT, np.nan, float("inf"), Decimal("NaN")])
@@ -129,6 +148,8 @@ CARD = {"label": "NRR", "value": 0.978, "unit": "share", "good": "up"}
     ({"last_year": 0.95}, "▲ up 2.8 points vs a year ago, better", "better"),
     ({"previous": 0.9779}, "■ unchanged vs last month", None),                      # 0.01 points are shown as none
     ({"previous": None}, "no comparison with last month", None),
+    ({"previous": 0.994, "usual": True}, "▼ down 1.6 points vs last month, as usual", None),   # no more than it moves anyway
+    ({"last_year": 0.95, "usual": True}, "▲ up 2.8 points vs a year ago, better", "better"),
     ({"value": 110, "unit": "count", "previous": 100}, "▲ up 10.0% vs last month, better", "better"),
     ({"value": 110, "unit": "count", "previous": 100, "good": "down"}, "▲ up 10.0% vs last month, worse", "worse"),
     ({"value": 110, "unit": "count", "previous": 100, "good": None}, "▲ up 10.0% vs last month", None),
@@ -143,10 +164,13 @@ def test_a_change_is_told_in_a_word_beside_the_arrow(card, text, judged):
 
 
 def test_a_card_shows_its_evidence_and_escapes_its_label():
-    card = CARD | {"label": HOSTILE, "low": 0.961, "high": 0.99, "n": 1234, "target": 1, "definition": "nrr"}
+    card = CARD | {"label": HOSTILE, "low": 0.961, "high": 0.99, "n": 1234, "target": 1, "definition": "nrr",
+                   "query": "summaries/retained_mrr"}
     shown = soup(tables.kpi_cards([card]))
     assert shown.script is None and shown.find(class_="label").text == HOSTILE
-    assert words(shown.li).endswith("97.8% between 96.1% and 99.0% n = 1,234 target 100.0% definition: nrr")
+    assert words(shown.li).endswith("97.8% 96.1% to 99.0% · n = 1,234 ▼ down 2.2 points vs plan, worse plan 100.0% "
+                                    "nrr in metrics.csv · from summaries/retained_mrr")
+    assert shown.a["href"] == "glossary.html#nrr"
 
 
 def test_a_card_without_extras_has_none():
@@ -161,6 +185,10 @@ def test_a_sparkline_breaks_where_a_month_is_unknown_and_is_described():
     assert path.startswith("M4.0 30.0L34.5 4.0")                # lowest at the bottom, highest on top, a quarter along
 
 
+def test_an_interval_that_reads_as_one_number_is_left_out():
+    assert words(soup(tables.kpi_cards([CARD | {"low": 0.9779, "high": 0.9781}])).li) == "NRR 97.8%"
+
+
 def test_one_month_makes_no_sparkline():
     assert soup(tables.kpi_cards([CARD | {"trend": [None, 0.978]}])).img is None
 
@@ -168,11 +196,26 @@ def test_one_month_makes_no_sparkline():
 def test_a_verdict_names_severity_evidence_and_doubt():
     verdicts = pd.DataFrame({"rule": ["R-LTV-2", "R-N-1"], "severity": ["act", "unclear"],
                              "statement": [HOSTILE, "Too few."], "value": [2.9, np.nan], "threshold": [3.0, np.nan],
-                             "n": [510, 12], "unit": ["ratio", None], "provisional": [True, False]})
-    first, second = soup(tables.verdict_list(verdicts)).find_all("li")
-    assert words(first) == f"✗ Act {HOSTILE} provisional R-LTV-2 · value 2.90× · threshold 3.00× · n = 510"
-    assert words(second) == "? Unclear Too few. R-N-1 · n = 12"
-    assert first.script is None
+                             "n": [510, 12], "unit": ["ratio", None], "provisional": [True, False],
+                             "value_at_stake": [1500.0, np.nan], "page": ["02_ltv_cac", "03_rfm"]})
+    first, second = soup(tables.verdict_list(verdicts, Formats("EUR"), here="03_rfm")).find_all("li")
+    assert words(first) == (f"✗ Act {HOSTILE} provisional 1,500.00 EUR a year at stake · R-LTV-2 · value 2.90× · "
+                            "threshold 3.00× · n = 510 · 02_ltv_cac")
+    assert words(second) == "? Unclear Too few. R-N-1 · n = 12"             # it stands on its own page
+    assert first.script is None and [a["href"] for a in first.find_all("a")] == ["glossary.html#R-LTV-2", "02_ltv_cac.html"]
+
+
+def test_a_decision_says_what_why_who_when_and_for_how_much():
+    due = pd.DataFrame({"decision": ["Cut spend."], "because": [HOSTILE], "owner": ["CFO"], "due_on": ["2025-07-31"],
+                        "value_at_stake": [1500.0], "severity": ["act"], "rule": ["R-LTV-2"]})
+    shown = soup(tables.decision_list(due)).li
+    assert words(shown) == f"Cut spend. {HOSTILE} CFO , by 2025-07-31 · 1,500.00 USD a year at stake · R-LTV-2"
+    assert "No decision is due" in soup(tables.decision_list(due.head(0))).text
+
+
+def test_footnotes_leave_out_what_is_empty():
+    shown = soup(tables.footnotes({"Window": [HOSTILE], "Skipped": [], "Definitions": [("glossary.html#ltv", "LTV", " v1")]}))
+    assert words(shown) == f"Window {HOSTILE} Definitions LTV v1" and shown.a["href"] == "glossary.html#ltv"
 
 
 def test_no_verdict_is_said():
@@ -193,7 +236,8 @@ def test_a_query_is_folded_with_its_first_rows():
     tables.show_table(pd.DataFrame({HOSTILE: [HOSTILE]}), HOSTILE, note=HOSTILE, folded=True),
     tables.show_table(pd.DataFrame(), HOSTILE), tables.kpi_cards([CARD | {"label": HOSTILE, "badge": HOSTILE,
                                                                          "definition": HOSTILE, "trend": [1, 2]}]),
-], ids=range(8))
+    tables.paragraph(HOSTILE), tables.commentary("<p>words</p>", HOSTILE), tables.footnotes({HOSTILE: [HOSTILE]}),
+], ids=range(11))
 def test_text_from_data_stays_text(shown):
     assert soup(shown).script is None and HOSTILE in soup(shown).text
     assert not re.search(r"0x[0-9a-f]+", repr(shown))          # no address, which would differ from run to run

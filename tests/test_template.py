@@ -18,7 +18,9 @@ HELPERS = Path(charts.__file__).parent
 HOSTILE = "<script>alert('data')</script><img src=https://evil.example/x.png onerror=alert(2)>"
 REPORT = {
     "title": "Acme & <Sons>", "name": "demo", "month": "2025-06", "month_label": "June 2025", "currency": "USD",
-    "data_until": "2025-06-30 23:51", "as_of": "2025-07-01", "page": "02_ltv_cac", "page_title": "LTV and CAC",
+    "newest": "2025-06-30", "status": "reviewed", "signed_by": "Ann <Lee>", "accent": "#0173b2",
+    "badges": [{"kind": "act", "text": "Newest row <40> days old"}], "as_of": "2025-07-01",
+    "page": "02_ltv_cac", "page_title": "LTV and CAC",
     "pages": [{"name": "06_summary", "href": "index.html", "title": "Summary"},
               {"name": "02_ltv_cac", "href": "02_ltv_cac.html", "title": "LTV and CAC"}],
     "footer": {"parameters": "params.yaml", "manifest": "manifest.json"},
@@ -59,7 +61,7 @@ def node():
     frame = pd.DataFrame({"customer": [HOSTILE], "ltv": [412.5]})
     wide = pd.DataFrame({"channel": ["search", HOSTILE], "ltv": [12345.6, 999.5], "churn_rate": [0.05, np.nan]} | {
         f"revenue_of_month_{month}": [1e4, 2e4] for month in range(8)})
-    verdicts = pd.DataFrame({"rule": ["R-LTV-2", "R-RET-1", "R-RFM-1", "R-N-1"], "severity": [*tables.SEVERITIES],
+    verdicts = pd.DataFrame({"rule": ["R-LTV-2", "R-RET-1", "R-RFM-1", "R-N-1"], "severity": [*tables.MARKS],
                              "statement": "Each customer of search returns 3.4 times its cost.", "value": 3.4,
                              "threshold": 3.0, "n": 510, "unit": "ratio", "provisional": [False, True, False, False]})
     card = {"value": 0.978, "unit": "share", "low": 0.96, "high": 0.99, "n": 1204, "previous": 0.994, "last_year": 0.97,
@@ -112,7 +114,8 @@ def test_nothing_is_fetched_and_nothing_runs(page):
 
 def test_links_lead_to_the_neighbours(page):
     assert {link["href"] for link in page.find_all("a", href=True) if not link["href"].startswith("#")} == {
-        "index.html", "02_ltv_cac.html", "params.yaml", "manifest.json"}
+        "index.html", "02_ltv_cac.html", "params.yaml", "manifest.json", "glossary.html#nrr",
+        *(f"glossary.html#{rule}" for rule in ("R-LTV-2", "R-RET-1", "R-RFM-1", "R-N-1"))}
     assert [link.text for link in page.nav.find_all("a", {"aria-current": "page"})] == ["LTV and CAC"]
 
 
@@ -206,7 +209,7 @@ def luminance(colour: str) -> float:
 
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 def test_text_can_be_read_in_both_schemes(scheme):
-    css = (HELPERS / "template" / "style.css").read_text(encoding="utf-8")
+    css = (HELPERS / "template" / "components.css").read_text(encoding="utf-8")
     colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", re.findall(r":root \{(.*?)\}", css, re.DOTALL)[scheme]))
     shades = {name: luminance(colour) for name, colour in colours.items()}
     for name in ("text", "quiet", "link", "good", "act", "watch", "unclear"):

@@ -33,9 +33,9 @@ def by_stage(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def waterfall(rows: pd.DataFrame, table: str) -> pd.DataFrame:
-    """From the money read to the money kept: `label`, `value`, `kind` for the chart."""
-    amounts = rows[rows["table"] == table].set_index("stage")["amount"]
+    """From the money read to the money kept: `label`, `value`, `kind` for the chart; zeros for a table not given."""
     signs = {"read": 1, "rejected": -1, "after_as_of": -1, "kept": 1}
+    amounts = rows[rows["table"] == table].set_index("stage")["amount"].reindex([*signs], fill_value=0.0)
     return pd.DataFrame({
         "label": [LABELS[stage] for stage in signs],
         "value": [sign * amounts[stage] for stage, sign in signs.items()],

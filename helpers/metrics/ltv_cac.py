@@ -56,6 +56,8 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
     rows.append(metric("churn_rate_pooled", period, churn, unit="share", method=how))
 
     margin = ltv.gross_margin(tables["costs"], policy.gross_margin)
+    share = margin.value if margin.basis == "gross_margin" else np.nan
+    rows.append(metric("gross_margin", period, share, unit="share", method=margin.method))
     worth = ltv.value_a_month(tables["customer_value"], confidence=confidence)
     fits = {} if reason else clv_models.sbg_by_member(ends, min_events=policy.min_events)
     lives = [(name, ltv.UNKNOWN, reason) for name in ltv.LIFETIMES] if reason else ltv.lifetimes(
@@ -122,6 +124,13 @@ def by_dimension(dimension: str, tables, fits, worth, last: int, policy, margin:
         annual_rate=policy.annual_discount_rate, last=last, lag=policy.cac_lag_months, confidence=policy.confidence,
         least=policy.min_customers,
     )
+
+
+def channel_ratios(members: pd.DataFrame) -> pd.DataFrame:
+    """LTV to CAC by channel with the interval of LTV, its CAC taken as known. members : ltv_cac_by."""
+    table = members[(members["dimension"] == "channel") & members["ltv_to_cac"].notna()].set_index("member")
+    ratios = {"ratio": table["ltv_to_cac"], "low": table["ltv_low"] / table["cac"], "high": table["ltv_high"] / table["cac"]}
+    return pd.DataFrame(ratios)
 
 
 def classic_methods(months, churn, worth, margin, transactions: bool) -> list[tuple]:

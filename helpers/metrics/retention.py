@@ -121,6 +121,12 @@ def cohort_retention(cohorts: pd.DataFrame, labels: dict[int, str], *, shown: in
     return table.assign(cohort=recent["cohort"].map(labels), low=low, high=high).reset_index(drop=True)
 
 
+def margins(triangle: pd.DataFrame) -> dict[str, pd.Series]:
+    """For the triangle's heatmap: `sizes` of the cohorts, and the `average` rate at each age, weighted by customers."""
+    whole = triangle.groupby("age")[["active", "customers"]].sum()
+    return {"sizes": triangle.groupby("cohort")["customers"].first(), "average": whole["active"] / whole["customers"]}
+
+
 def cohort_revenue(cohorts: pd.DataFrame, labels: dict[int, str], *, column: str) -> pd.DataFrame:
     """Revenue (or MRR) by cohort and age, and what it adds up to per customer acquired."""
     table = cohorts[["cohort", "age", "customers"]].assign(revenue=cohorts[column])

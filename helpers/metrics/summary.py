@@ -1,16 +1,18 @@
-"""The month on one screen: which figures it shows."""
+"""The month on one screen: which figures it shows, what a step of each lever brings, and whether forecasts held."""
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
-CARDS = ["mrr", "revenue_net", "active_customers", "logo_churn_rate", "nrr_12m", "ltv", "ltv_to_cac", "payback_months", "arpu"]
+from helpers.metrics.retention import bridge
+from helpers.models.intervals import next_value
 
-
-def cards(metrics: pd.DataFrame, period: str, most: int = 6) -> list[str]:
-    """Ids of the first `most` headline metrics that this month has a value for."""
-    known = metrics[(metrics["dimension"] == "all") & (metrics["period"] == period)].dropna(subset=["value"])["metric"]
-    return [name for name in CARDS if name in set(known)][:most]
+CARDS = ["active_customers", "nrr_12m", "grr_12m", "ltv_to_cac", "payback_months", "ltv", "logo_churn_rate", "repeat_rate",
+         "average_order_value", "arpu"]
+FORECAST = ["metric", "made_in", "period", "value", "low", "high", "actual", "inside"]
+LEVERS = ["lever", "now", "unit", "step", "gain_12m", "customers", "how"]
+YEAR = np.arange(1, 13)
 
 
 def trend_metric(metrics: pd.DataFrame) -> str:
@@ -18,13 +20,112 @@ def trend_metric(metrics: pd.DataFrame) -> str:
     return "mrr" if (metrics["metric"] == "mrr").any() else "revenue_net"
 
 
+def cards(metrics: pd.DataFrame, period: str, most: int = 6) -> list[str]:
+    """Ids of the first `most` headline metrics that this month has a value for."""
+    known = metrics[(metrics["dimension"] == "all") & (metrics["period"] == period)].dropna(subset=["value"])["metric"]
+    return [name for name in [trend_metric(metrics), *CARDS] if name in set(known)][:most]
+
+
 def trend(metrics: pd.DataFrame) -> pd.DataFrame:
     """Company-wide rows of `trend_metric` by month."""
     found = metrics[(metrics["dimension"] == "all") & (metrics["metric"] == trend_metric(metrics))]
-    return found.sort_values("period")
+    return found.sort_values("period", ignore_index=True)
+
+
+def moves(metrics: pd.DataFrame, movements: pd.DataFrame, period: str) -> pd.DataFrame:
+    """What led from last month's money to this month's: `label`, `value`, `kind` for the chart. movements : mrr_movements.
+
+    Without MRR the change of revenue is parted into the number of orders, at last month's value, and the order value.
+    """
+    if trend_metric(metrics) == "mrr":
+        return bridge(movements)
+    two = [str(pd.Period(period, "M") - 1), period]
+    whole = metrics[(metrics["dimension"] == "all") & metrics["metric"].isin(["revenue_net", "orders"])]
+    wide = whole.pivot(index="period", columns="metric", values="value").reindex(two, columns=["revenue_net", "orders"])
+    (before, old), (now, new) = wide.to_numpy(float)
+    by_number = (new - old) * before / old if old else np.nan
+    rows = [("last month", before, "total"), ("number of orders", by_number, "change"),
+            ("order value", now - before - by_number, "change"), ("this month", now, "total")]
+    return pd.DataFrame(rows, columns=["label", "value", "kind"]) if np.isfinite(by_number) else bridge(movements.head(0))
+
+
+def forecast(months: pd.DataFrame, labels: dict[int, str], *, name: str, column: str, confidence: float) -> pd.DataFrame:
+    """One-month-ahead forecasts of a monthly total: of the last twelve months, each from the months before it, and the next.
+
+    months : `month` and the total `column`, from `summaries/months`. The next value is the last one moved by the mean of
+    the last twelve relative changes, with Student's prediction interval of a change (a random walk with drift on the log
+    scale; Hyndman and Athanasopoulos, Forecasting, 3rd ed., 5.2 and 5.5). No seasons.
+    """
+    known = months.set_index("month")[column].astype(float)
+    known = known.loc[known[known > 0].index.min():] if (known > 0).any() else known.head(0)
+    rows, last = [], int(months["month"].max())
+    for month in range(last - 11, last + 2):
+        past = known.loc[: month - 1].tail(13)
+        if len(past) < 7 or (past <= 0).any():
+            continue
+        change, start = next_value(np.diff(np.log(past)), confidence), past.iloc[-1]
+        value, low, high = (float(start * np.exp(side)) for side in (change.value, change.low, change.high))
+        actual = float(known.get(month, np.nan))
+        inside = low <= actual <= high if np.isfinite(actual) else None
+        following = labels.get(month) or str(pd.Period(labels[last], "M") + 1)
+        rows.append((name, labels[month - 1], following, value, low, high, actual, inside))
+    return pd.DataFrame(rows, columns=FORECAST)
+
+
+def levers(metrics: pd.DataFrame, months: pd.DataFrame, period: str) -> pd.DataFrame:
+    """What one step of each lever brings in the next 12 months, all else as it is: simple sums, not a forecast.
+
+    Table levers: `lever, now, unit, step, gain_12m (money), customers` whom it concerns and `how` it is reckoned. Of a
+    base that is kept at 1 − c a month (c = pooled churn), Σ (1 − c)^t over t = 1 … 12 remains to earn.
+    """
+    whole = metrics[(metrics["dimension"] == "all") & (metrics["period"] == period)].set_index("metric")["value"]
+    year, churn = months[months["moves"]].tail(12), float(whole.get("churn_rate_pooled", np.nan))
+    recurring = "mrr" in whole
+    base = float(whole["mrr"]) if recurring else float(year["revenue_known"].mean())
+    active, left = float(whole.get("active_customers", np.nan)), ((1 - churn) ** YEAR).sum()
+    step = min(0.005, churn)
+    better = ((1 - churn + step) ** YEAR - (1 - churn) ** YEAR).sum()
+    price = whole.get("arpa" if recurring else "average_order_value", np.nan)
+    rows = [
+        ("Unit price", price, "money", "+1%", base * 0.01 * left, active,
+         "1% of the base, for the customers who stay"),
+        ("Churn", churn, "share", "−0.5 points a month", base * better, active, "base × Σ ((1 − c + 0.005)^t − (1 − c)^t)"),
+    ]
+    if recurring:
+        stays = sum(((1 - churn) ** np.arange(12 - month)).sum() for month in range(12))
+        rows += [
+            (lever, year[column].mean(), "money", "+10%", year[column].mean() * 0.1 * stays,
+             year[people].sum() if people else active, "10% of the mean month, added every month, for those who stay")
+            for lever, column, people in (
+                ("Upsell and cross-sell", "mrr_expansion", ""), ("New customers", "mrr_new", "new"),
+                ("Win-back", "mrr_reactivation", "reactivated"))
+        ]
+    else:
+        rows += [
+            ("Purchase frequency", whole.get("purchase_frequency", np.nan), "per_year", "+1%", base * 0.01 * left, active,
+             "1% of the base, for the customers who stay"),
+            ("New customers", year["new"].mean(), "count", "+10%", year["revenue_new"].sum() * 0.1, year["new"].sum(),
+             "10% of what the new of twelve months bought in their first month"),
+        ]
+    table = pd.DataFrame(rows, columns=LEVERS)
+    return table[table["gain_12m"] > 0].sort_values("gain_12m", ascending=False, kind="stable", ignore_index=True)
 
 
 def check_counts(checks: pd.DataFrame) -> pd.DataFrame:
     """One row a kind of check: how many were made, how many passed."""
     counted = checks.assign(passed=checks["passed"].astype(int)).groupby("check", sort=True)["passed"]
     return counted.agg(made="size", passed="sum").reset_index()
+
+
+def readiness(metrics: pd.DataFrame, definitions: dict[str, dict], period: str, least: int) -> pd.DataFrame:
+    """One row a metric: ready, indicative (n below `least`) or impossible this month, and why: what it needs, or its remark."""
+    whole = metrics[(metrics["dimension"] == "all") & (metrics["period"] == period)].set_index("metric")
+    rows = []
+    for name, entry in definitions.items():
+        row = whole.loc[name] if name in whole.index else None
+        known = row is not None and (pd.notna(row["value"]) or row["method"] == ">H")
+        few = known and row["n"] < least and entry["unit"] not in ("count", "money")
+        status = "indicative" if few else "ready" if known else "impossible"
+        why = f"n below {least}" if few else "" if known else f"needs {entry['needs']}" if row is None else row["method"]
+        rows.append((name, status, np.nan if row is None else row["n"], why))
+    return pd.DataFrame(rows, columns=["metric", "status", "n", "why"])

@@ -1,0 +1,118 @@
+"""What only the summary shows: the pages' parts collected, the sentence of the month, and what to forward."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import mistune
+import pandas as pd
+from IPython.display import HTML
+from markupsafe import escape
+
+from helpers import charts, findings, tables, verdicts
+from helpers.contracts import BOOKS, definitions
+from helpers.pages import Page
+
+
+def publish(page: Page) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Collect the pages' parts into metrics.csv, verdicts.csv and tables/checks.csv; returns the three."""
+    book, params = page.book, page.book.params
+    order = ["metric", "dimension", "member", "period"]
+    metrics = book.publish("metrics", book.collect("metrics").sort_values(order, ignore_index=True))
+    checks, judged = book.save("checks", book.collect("checks")), page.judged(metrics, "")
+    whole = verdicts.sustainability(judged, overrides=params.rules, formats=page.formats)
+    inputs = book.read("inputs")
+    newest = inputs.loc[inputs["table"].isin(BOOKS), "newest"].astype("str").str[:10]
+    age = (pd.Timestamp(params.as_of) - pd.to_datetime(newest).max()).days
+    found = verdicts.provisional(
+        verdicts.ordered(pd.concat([judged, whole])), checks, stale=age > params.policy.max_staleness_days
+    )
+    return metrics, book.publish("verdicts", found), checks
+
+
+def sentence(page: Page, metrics: pd.DataFrame, moves: pd.DataFrame, decisions: pd.DataFrame) -> str:
+    names = {name: entry["name"] for name, entry in definitions().items()}
+    return findings.headline(metrics, moves, decisions, page.period, names, page.formats)
+
+
+def headline(page: Page, metrics: pd.DataFrame, moves: pd.DataFrame, decisions: pd.DataFrame) -> HTML:
+    """The month in a sentence: one number, its cause, its consequence."""
+    return tables.headline(sentence(page, metrics, moves, decisions))
+
+
+def became(page: Page, metrics: pd.DataFrame, found: pd.DataFrame) -> HTML:
+    """What became of the decisions of last month's published report."""
+    before, earlier = str(pd.Period(page.period, "M") - 1), page.book.earlier("decisions")
+    if earlier is None:
+        return tables.paragraph(f"No report of {before} was published before this one: there is nothing to look back on.")
+    table = verdicts.became(earlier, metrics, found)
+    for side in ("then", "now"):
+        table[side] = [page.number(value, unit) for value, unit in zip(table[side], table["unit"], strict=True)]
+    return page.table(table.drop(columns="unit"), f"What became of the decisions of {before}", {"due_on": "date"})
+
+
+def levers(page: Page, levers: pd.DataFrame) -> HTML:
+    now = [page.number(value, unit) for value, unit in zip(levers["now"], levers["unit"], strict=True)]
+    return page.table(levers.assign(now=now).drop(columns="unit"), "Levers, by what one step brings", {"gain_12m": "money"})
+
+
+def definitions_changed(page: Page) -> HTML:
+    """The definitions whose version is not that of last month's published report, if there is one."""
+    now = pd.DataFrame([(name, entry["version"]) for name, entry in definitions().items()], columns=["metric", "version"])
+    page.book.save("definitions", now)
+    before = page.book.earlier("definitions")
+    if before is None:
+        return HTML("")
+    both = now.merge(before, on="metric", how="outer", suffixes=("", "_before"), validate="one_to_one")
+    changed = both[both["version"] != both["version_before"]]
+    return page.table(changed, "Definitions changed since last month: figures before and after do not compare")
+
+
+def forward(page: Page, metrics: pd.DataFrame, ids: Sequence[str], moves: pd.DataFrame, decisions: pd.DataFrame,
+            outlook: pd.DataFrame, most: int = 120) -> HTML:
+    """Write summary.md, of at most 120 words to forward, and its picture summary.png."""
+    report, folder, known = page.book.params.report, page.book.run_dir, definitions()
+    now = metrics[(metrics["dimension"] == "all") & (metrics["period"] == page.period)].set_index("metric")
+    name = outlook["metric"].iloc[0] if len(outlook) else "revenue_net"
+    series = metrics[(metrics["metric"] == name) & (metrics["dimension"] == "all")].sort_values("period")
+    label, unit = known[name]["name"], page.unit(page.currency)
+    title = findings.moved(series["value"], label, page.currency, page.formats)
+    drawn = charts.lines(series, x="period", y="value", title=title, unit=unit, metric=name, forecast=outlook.tail(1))
+    drawn.savefig(folder / "summary.png", dpi=192, facecolor="white", metadata={"Software": None})
+    head = [f"# {marked(report.title)}, {page.period}", marked(sentence(page, metrics, moves, decisions))]
+    facts = [f"- {known[i]['name']}: {marked(page.number(now.loc[i, 'value'], now.loc[i, 'unit']))}" for i in ids]
+    todo = [f"{rank}. {marked(row.decision)} {marked(row.owner)}, by {page.number(row.due_on, 'date')}."
+            for rank, row in enumerate(decisions.itertuples(), 1)]
+    last = [f"![{marked(title)}](summary.png)", f"{report.status.replace('_', ' ').capitalize()}. All pages: index.html"]
+    while len(" ".join([*head, *facts, *todo, *last]).split()) > most and (facts or todo):
+        (facts or todo).pop()  # the least of them stand last
+    text = "\n\n".join(["\n\n".join(head), "\n".join(facts), "\n".join(todo), "\n\n".join(last)])
+    (folder / "summary.md").write_text(f"{text}\n", encoding="utf-8")
+    return HTML("")
+
+
+def commentary(page: Page) -> HTML:
+    """The analyst's own words on the month, where the params name their folder: text and emphasis, no links, no HTML."""
+    if not (words := page.book.words()):
+        return HTML("")
+    render = mistune.create_markdown(renderer=Plain(escape=True))
+    return tables.commentary(render(words[0]), words[1])
+
+
+def marked(text: object) -> str:
+    """Text that Markdown shows as it is."""
+    return re.sub(r"([\\`*_\[\]<>&|~!#])", r"\\\1", " ".join(str(text).split()))
+
+
+class Plain(mistune.HTMLRenderer):
+    """Markdown of a person: no address is followed, no picture fetched, and headings stay below the page's own."""
+
+    def link(self, text: str, url: str, title: str | None = None) -> str:
+        return f"{text} ({escape(url)})"
+
+    def image(self, text: str, url: str, title: str | None = None) -> str:
+        return str(escape(text))
+
+    def heading(self, text: str, level: int, **attributes) -> str:
+        return f"<p><strong>{text}</strong></p>\n"

@@ -1,0 +1,189 @@
+"""Sentences that say what a table shows, and no more than it can bear: titles of charts, and the headline.
+
+Each takes a tidy table and returns one line without a full stop. What differs by chance is not called a difference: a
+month is held against the normal range of the twelve before it, members against each other's intervals.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from helpers.models.intervals import Estimate, next_value
+from helpers.tables import PLAIN, Formats, number
+
+LEVELS = ("share", "ratio", "months", "per_year")  # judged by what they are; money and counts by how they change
+LEAST = 6  # months before, for a normal range
+
+
+def normal_range(values, unit: str, confidence: float = 0.95) -> tuple[Estimate, float]:
+    """The normal range of the last value, from the twelve before it; and that value. Of money and counts: of their change.
+
+    values : by month, the oldest first, 13 at most are used; unknown months are left out of the range.
+    """
+    series = np.asarray(values, dtype=float)[-14 if unit not in LEVELS else -13:]
+    if unit not in LEVELS:
+        before = np.where(series[:-1] > 0, series[:-1], np.nan)
+        series = series[1:] / before - 1
+    known = series[:-1][np.isfinite(series[:-1])]
+    return next_value(known, confidence) if len(known) >= LEAST else Estimate(np.nan, np.nan, np.nan, len(known)), series[-1]
+
+
+def moved(values, name: str, unit: str, formats: Formats = PLAIN) -> str:
+    """How a metric stands in its last month, against its own normal range."""
+    last = np.asarray(values, dtype=float)[-1] if len(values) else np.nan
+    if np.isnan(last):
+        return f"{name} is not known for this month"
+    usual, now = normal_range(values, unit)
+    text = f"{name} was {number(last, unit, formats)}"
+    if unit not in LEVELS:
+        text += "" if np.isnan(now) else f", {'up' if now >= 0 else 'down'} {number(abs(now), 'share', formats)}"
+        unit = "share"
+    if np.isnan(usual.low) or np.isnan(now):
+        return text
+    low, high = (number(side, unit, formats) for side in (usual.low, usual.high))
+    where = "above" if now > usual.high else "below" if now < usual.low else "inside"
+    return f"{text}: {where} its normal range ({low} to {high})"
+
+
+def extremes(table: pd.DataFrame, value: str, low: str, high: str, what: str, unit: str, formats: Formats = PLAIN) -> str:
+    """The highest and the lowest member, where their intervals lie apart; the index names the members."""
+    known = table.dropna(subset=[value]).sort_values(value, kind="stable")
+    if known.empty:
+        return f"{what} cannot be estimated"
+    least, most = known.iloc[0], known.iloc[-1]
+    texts = [f"{row.name} ({number(row[value], unit, formats)})" for row in (most, least)]
+    if len(known) == 1:
+        return f"{what}: {texts[0]}"
+    if most[low] > least[high]:
+        return f"{what} is highest for {texts[0]}, lowest for {texts[1]}"
+    return f"{what} does not differ beyond chance, from {texts[1]} to {texts[0]}"
+
+
+def bridge(table: pd.DataFrame, name: str, unit: str, formats: Formats = PLAIN) -> str:
+    """What led from the first total to the last: the largest change up and down. table : `label`, `value`, `kind`."""
+    totals, changes = table.loc[table["kind"] == "total", "value"], table[table["kind"] == "change"]
+    net = totals.iloc[-1] - totals.iloc[0]
+    text = f"{name} {'grew' if net > 0 else 'fell'} by {_brief(abs(net), unit, formats)}"
+    text = text if net else f"{name} stayed at {_brief(totals.iloc[-1], unit, formats)}"
+    parts = [
+        _step(part.loc[part["value"].abs().idxmax()], unit, formats)
+        for part in (changes[changes["value"] > 0], changes[changes["value"] < 0]) if len(part)
+    ]
+    return f"{text}, most of it by {' and '.join(parts)}" if parts else text
+
+
+def largest(table: pd.DataFrame, value: str, what: str, share: str = "", of: str = "", formats: Formats = PLAIN) -> str:
+    """The row with the largest share; the index names the rows. `share`, `of` : a second share and what it is of."""
+    known = table.dropna(subset=[value])
+    if known.empty:
+        return f"{what}: nothing to share"
+    top = known.sort_values(value, kind="stable").iloc[-1]
+    aside = f", {number(top[share], 'share', formats)} of {of}," if share else ""
+    return f"{top.name}{aside} bring {number(top[value], 'share', formats)} of {what}"
+
+
+def crossing(curve: pd.DataFrame, target: float) -> str:
+    """When a cumulative curve (`month`, `margin`) reaches a cost."""
+    reached = curve.loc[curve["margin"] >= target, "month"]
+    if np.isnan(target):
+        return "The margin of a new customer, month by month"
+    if len(reached):
+        return f"A new customer has paid back its cost after {reached.iloc[0]} months"
+    return f"A new customer does not pay back its cost within {len(curve)} months"
+
+
+def kept(triangle: pd.DataFrame, formats: Formats = PLAIN) -> str:
+    """What is left of cohorts at the highest age that at least three have reached. triangle : cohort_retention."""
+    reached = triangle[triangle["age"] > 0].groupby("age")["cohort"].nunique()
+    ages = reached[reached >= 3].index
+    if not len(ages):
+        return "Cohorts are too young to compare"
+    at = triangle[triangle["age"] == min(ages.max(), 12)]
+    pooled = at["active"].sum() / at["customers"].sum()
+    least, most = (number(side, "share", formats) for side in (at["rate"].min(), at["rate"].max()))
+    share = number(pooled, "share", formats)
+    return f"After {at['age'].iloc[0]} months {share} of a cohort are active ({least} to {most} by cohort)"
+
+
+def stay(curves: pd.DataFrame, formats: Formats = PLAIN, age: int = 12) -> str:
+    """Who is still there at an age that all members have reached. curves : survival by `member` and `month`."""
+    seen = curves[curves["month"] > 0].groupby("member")["month"].max()
+    if seen.empty:
+        return "No customer has been seen for a month yet"
+    age = min(age, int(seen.min()))
+    at = curves[curves["month"] <= age].sort_values("month").groupby("member").tail(1).set_index("member")
+    return extremes(at, "survival", "low", "high", f"Share still there after {age} months", "share", formats)
+
+
+def grid(cells: pd.DataFrame, formats: Formats = PLAIN) -> str:
+    """How many customers sit in the best corner, and in the worst. cells : `r, f, customers`."""
+    total = cells["customers"].sum()
+    if not total:
+        return "No customer has a score"
+    best, worst = (cells.loc[(cells["r"] == at) & (cells["f"] == at), "customers"].sum() / total for at in (5, 1))
+    return (f"{number(best, 'share', formats)} of customers are among the latest and most frequent, "
+            f"{number(worst, 'share', formats)} among the longest gone and rarest")
+
+
+def tiers(moves: pd.DataFrame, order: list[str]) -> str:
+    """How many moved up the ladder, and how many down. moves : tier_migration; order : tiers from low to high."""
+    rank = {plan: place for place, plan in enumerate(order)}
+    step = moves["to_plan"].map(rank) - moves["from_plan"].map(rank)
+    up, down = (int(moves.loc[side, "customers"].sum()) for side in (step > 0, step < 0))
+    return f"Moves between tiers: {up:,} up, {down:,} down"
+
+
+def held(holdout: pd.DataFrame) -> str:
+    """How many predictive intervals held what came. holdout : clv_holdout."""
+    models = holdout.dropna(subset=["low", "high"])
+    inside = int(models["actual"].between(models["low"], models["high"]).sum())
+    return f"What came in the held-out weeks lay inside {inside} of {len(models)} predictive intervals"
+
+
+def track_record(forecast: pd.DataFrame, name: str, unit: str, formats: Formats = PLAIN) -> str:
+    """What was expected of the last month, what came, and how often such forecasts held. forecast : see metrics.summary."""
+    past = forecast.dropna(subset=["actual", "low"])
+    if past.empty:
+        return f"{name}: too few months for a forecast"
+    last = past.iloc[-1]
+    low, high, came = (number(last[side], unit, formats) for side in ("low", "high", "actual"))
+    held = int(past["inside"].astype(bool).sum())
+    return (f"The data to {last['made_in']} said {low} to {high} for {last['period']}; it was {came}. "
+            f"{held} of {len(past)} such forecasts held")
+
+
+def headline(metrics: pd.DataFrame, movements: pd.DataFrame, decisions: pd.DataFrame, period: str, names: dict[str, str],
+             formats: Formats = PLAIN) -> str:
+    """One number, one cause, one consequence. Without a number there is no sentence.
+
+    metrics : metrics.csv. movements : `label`, `value`, `kind` of what moved the number, may be empty. decisions : the most
+    urgent first. names : metric id -> name.
+    """
+    whole = metrics[(metrics["dimension"] == "all") & metrics["metric"].isin(["mrr", "revenue_net"])]
+    for money in ("mrr", "revenue_net"):
+        series = whole[whole["metric"] == money].sort_values("period")
+        if len(series) and series["period"].iloc[-1] == period and pd.notna(series["value"].iloc[-1]):
+            break
+    else:
+        return ""
+    text = moved(series["value"], f"{names[money]} of {period}", formats.currency, formats)
+    changes = movements[movements["kind"] == "change"] if len(movements) else movements
+    sizes = changes["value"].abs().sort_values(kind="stable") if len(changes) else []
+    if len(sizes) and sizes.iloc[-1]:
+        top = changes.loc[sizes[sizes > 0.1 * sizes.iloc[-1]].index[-2:][::-1]]  # a second cause, if it is one
+        text += f". Moved most by {' and '.join(_step(row, formats.currency, formats) for _, row in top.iterrows())}"
+    if len(decisions):
+        first = decisions.iloc[0]
+        stake = number(first["value_at_stake"], "money", formats)
+        text += f". {first['because']}" + (f" {stake} a year are at stake" if stake != "–" else "")
+    return text.rstrip(".") + "."
+
+
+def _step(change: pd.Series, unit: str, formats: Formats) -> str:
+    return f"{change['label']} {'+' if change['value'] > 0 else '−'}{_brief(abs(change['value']), unit, formats)}"
+
+
+def _brief(value: float, unit: str, formats: Formats) -> str:
+    """A number for a sentence: from a thousand on, what stands behind the point does not matter."""
+    return number(value, unit, formats, digits=0 if abs(value) >= 1000 else None)

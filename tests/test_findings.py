@@ -1,0 +1,153 @@
+"""Sentences that say what a table shows, and no more."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers import findings
+from helpers.tables import Formats
+
+NOISE = [0.04, 0.06, 0.04, 0.06, 0.04, 0.06, 0.04, 0.06, 0.04, 0.06, 0.04, 0.06]   # mean 5 %, s = 0.010445
+# Student's t of 11 is 2.201: 5 % ± 2.201 · 0.010445 · √(1 + 1/12) = ± 2.4 points
+
+
+@pytest.mark.parametrize(("last", "said"), [
+    (0.05, "Churn was 5.0%: inside its normal range (2.6% to 7.4%)"),
+    (0.075, "Churn was 7.5%: above its normal range (2.6% to 7.4%)"),
+    (0.02, "Churn was 2.0%: below its normal range (2.6% to 7.4%)"),
+])
+def test_a_rate_is_held_against_the_twelve_months_before(last, said):
+    assert findings.moved([*NOISE, last], "Churn", "share") == said
+
+
+def test_older_months_do_not_widen_the_range():
+    assert "(2.6% to 7.4%)" in findings.moved([0.9, *NOISE, 0.05], "Churn", "share")
+
+
+def test_money_is_judged_by_how_it_changes():
+    growing = [100.0]
+    for step in NOISE:
+        growing.append(growing[-1] * (1 + step))
+    text = findings.moved([*growing, growing[-1] * 1.05], "MRR", "USD")
+    assert text.endswith("up 5.0%: inside its normal range (2.6% to 7.4%)") and text.startswith("MRR was 18")
+    assert "down 10.0%: below its normal range" in findings.moved([*growing, growing[-1] * 0.9], "MRR", "USD")
+
+
+def test_a_short_history_has_no_normal_range():
+    assert findings.moved([0.04, 0.06, 0.05], "Churn", "share") == "Churn was 5.0%"
+    assert findings.moved([100, 110], "MRR", "USD") == "MRR was 110.00 USD, up 10.0%"
+
+
+def test_an_unknown_month_is_said():
+    assert findings.moved([0.04, np.nan], "Churn", "share") == "Churn is not known for this month"
+    assert findings.moved([], "Churn", "share") == "Churn is not known for this month"
+
+
+def test_numbers_follow_the_formats():
+    assert findings.moved([100, 110], "MRR", "EUR", Formats("EUR", "de")) == "MRR was 110,00 EUR, up 10,0\u00a0%"
+
+
+def members(*rows):
+    return pd.DataFrame(rows, columns=["plan", "rate", "low", "high"]).set_index("plan")
+
+
+def test_members_differ_only_where_intervals_lie_apart():
+    apart = members(("a", 0.02, 0.01, 0.03), ("b", 0.06, 0.04, 0.08))
+    touching = members(("a", 0.02, 0.01, 0.05), ("b", 0.06, 0.04, 0.08))
+    assert findings.extremes(apart, "rate", "low", "high", "Churn", "share") == (
+        "Churn is highest for b (6.0%), lowest for a (2.0%)")
+    assert findings.extremes(touching, "rate", "low", "high", "Churn", "share") == (
+        "Churn does not differ beyond chance, from a (2.0%) to b (6.0%)")
+
+
+def test_one_member_or_none_is_not_compared():
+    assert findings.extremes(members(("a", 0.02, 0.01, 0.03)), "rate", "low", "high", "Churn", "share") == "Churn: a (2.0%)"
+    assert "cannot be estimated" in findings.extremes(members(("a", np.nan, 0, 1)), "rate", "low", "high", "Churn", "share")
+
+
+def steps(*rows):
+    return pd.DataFrame(rows, columns=["label", "value", "kind"])
+
+
+def test_a_bridge_names_what_moved_it_most():
+    table = steps(("start", 100.0, "total"), ("new", 30.0, "change"), ("resumed", 5.0, "change"), ("churn", -15.0, "change"),
+                  ("end", 120.0, "total"))
+    assert findings.bridge(table, "MRR", "USD") == "MRR grew by 20.00 USD, most of it by new +30.00 USD and churn −15.00 USD"
+    still = steps(("start", 100.0, "total"), ("end", 100.0, "total"))
+    assert findings.bridge(still, "MRR", "USD") == "MRR stayed at 100.00 USD"
+
+
+def test_the_largest_share_is_named_with_its_size():
+    table = pd.DataFrame({"share": [0.1, 0.9], "revenue_share": [0.6, 0.4]}, index=["Champions", "Others"])
+    assert findings.largest(table, "revenue_share", "revenue", "share", "customers") == (
+        "Champions, 10.0% of customers, bring 60.0% of revenue")
+    assert findings.largest(table.head(0), "revenue_share", "revenue") == "revenue: nothing to share"
+
+
+def test_payback_is_the_first_month_that_reaches_the_cost():
+    curve = pd.DataFrame({"month": [1, 2, 3], "margin": [10.0, 20.0, 30.0]})
+    assert findings.crossing(curve, 20.0) == "A new customer has paid back its cost after 2 months"
+    assert findings.crossing(curve, 31.0) == "A new customer does not pay back its cost within 3 months"
+    assert findings.crossing(curve, np.nan) == "The margin of a new customer, month by month"
+
+
+def test_cohorts_are_compared_at_an_age_that_three_have_reached():
+    cohorts = (("a", 3), ("b", 2), ("c", 2))
+    rows = [(c, age, 100, 100 - 10 * age, 1 - age / 10) for c, ages in cohorts for age in range(ages + 1)]
+    rows[-1] = ("c", 2, 200, 100, 0.5)                         # 80 + 80 + 100 of 400 are left at age 2
+    table = pd.DataFrame(rows, columns=["cohort", "age", "customers", "active", "rate"])
+    assert findings.kept(table) == "After 2 months 65.0% of a cohort are active (50.0% to 80.0% by cohort)"
+    assert findings.kept(table[table["cohort"] == "a"]) == "Cohorts are too young to compare"
+
+
+def test_survival_is_compared_at_an_age_that_all_have_reached():
+    table = pd.DataFrame([("a", 1, 0.9, 0.8, 0.95), ("a", 5, 0.5, 0.4, 0.6), ("b", 1, 0.7, 0.6, 0.75), ("b", 3, 0.2, 0.1, 0.3)],
+                         columns=["member", "month", "survival", "low", "high"])
+    assert findings.stay(table) == "Share still there after 3 months is highest for a (90.0%), lowest for b (20.0%)"
+    assert findings.stay(table.head(0)) == "No customer has been seen for a month yet"
+
+
+def test_a_grid_counts_its_corners():
+    cells = pd.DataFrame([(5, 5, 10), (1, 1, 30), (1, 5, 60)], columns=["r", "f", "customers"])
+    assert findings.grid(cells) == ("10.0% of customers are among the latest and most frequent, "
+                                    "30.0% among the longest gone and rarest")
+    assert findings.grid(cells.head(0)) == "No customer has a score"
+
+
+def test_moves_between_tiers_are_counted_by_their_order():
+    moves = pd.DataFrame([("s", "m", 4), ("m", "s", 1), ("s", "s", 90), ("(new)", "m", 7), ("m", "(churned)", 3)],
+                         columns=["from_plan", "to_plan", "customers"])
+    assert findings.tiers(moves, ["s", "m"]) == "Moves between tiers: 4 up, 1 down"
+    assert findings.tiers(moves, ["m", "s"]) == "Moves between tiers: 1 up, 4 down"
+
+
+def test_predictions_that_held_are_counted_without_those_that_have_no_interval():
+    table = pd.DataFrame([(1, 3, 2), (1, 3, 4), (np.nan, np.nan, 9)], columns=["low", "high", "actual"])
+    assert findings.held(table).endswith("inside 1 of 2 predictive intervals")
+
+
+def test_the_track_record_is_that_of_months_that_came():
+    table = pd.DataFrame(
+        [("2025-04", "2025-05", 90, 110, 120, False), ("2025-05", "2025-06", 405, 431, 412, True),
+         ("2025-06", "2025-07", 1, 2, np.nan, None)],
+        columns=["made_in", "period", "low", "high", "actual", "inside"])
+    assert findings.track_record(table, "MRR", "count") == (
+        "The data to 2025-05 said 405 to 431 for 2025-06; it was 412. 1 of 2 such forecasts held")
+    assert "too few months" in findings.track_record(table.tail(1), "MRR", "count")
+
+
+MONTHS = [("mrr", "all", "2025-05", 100.0), ("mrr", "all", "2025-06", 110.0), ("revenue_net", "all", "2025-06", 5.0)]
+METRICS = pd.DataFrame(MONTHS, columns=["metric", "dimension", "period", "value"])
+
+
+def test_the_headline_is_a_number_a_cause_and_a_consequence():
+    moves = steps(("start", 100.0, "total"), ("new", 12.0, "change"), ("fx", 1.0, "change"), ("churn", -3.0, "change"),
+                  ("end", 110.0, "total"))
+    decisions = pd.DataFrame([("GRR is 75.0%; the target is 90.0%.", 1200.0)], columns=["because", "value_at_stake"])
+    assert findings.headline(METRICS, moves, decisions, "2025-06", {"mrr": "MRR"}) == (
+        "MRR of 2025-06 was 110.00 USD, up 10.0%. Moved most by new +12.00 USD and churn −3.00 USD. "
+        "GRR is 75.0%; the target is 90.0%. 1,200.00 USD a year are at stake.")
+
+
+def test_without_a_number_there_is_no_headline():
+    assert findings.headline(METRICS, steps(), pd.DataFrame(), "2025-07", {"mrr": "MRR", "revenue_net": "Net revenue"}) == ""

@@ -1,0 +1,110 @@
+"""The month on one screen: what its figures are made of."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers.metrics import summary
+
+LABELS = {24_288 + n: str(pd.Period("2024-01", "M") + n) for n in range(60)}       # 24,288 = 2024 × 12
+
+
+def whole(**values):
+    rows = [(name, "all", "2025-06", value, 100) for name, value in values.items()]
+    return pd.DataFrame(rows, columns=["metric", "dimension", "period", "value", "n"]).assign(method="")
+
+
+def test_cards_start_with_money_and_leave_out_what_is_unknown():
+    assert summary.cards(whole(mrr=1.0, revenue_net=2.0, ltv=np.nan, grr_12m=0.9), "2025-06") == ["mrr", "grr_12m"]
+    assert summary.cards(whole(revenue_net=2.0, ltv=3.0), "2025-06") == ["revenue_net", "ltv"]
+    assert len(summary.cards(whole(**dict.fromkeys(["mrr", *summary.CARDS], 1.0)), "2025-06")) == 6
+
+
+def test_a_change_of_revenue_is_parted_into_number_and_value_of_orders():
+    rows = [(name, "all", period, value) for period, revenue, orders in (("2025-05", 1000.0, 10), ("2025-06", 1320.0, 12))
+            for name, value in (("revenue_net", revenue), ("orders", orders))]
+    metrics = pd.DataFrame(rows, columns=["metric", "dimension", "period", "value"])
+    table = summary.moves(metrics, pd.DataFrame(), "2025-06")
+    assert table["value"].to_list() == [1000, 200, 120, 1320]              # 2 more at 100 each; 12 at 110 instead of 100
+    assert table["kind"].to_list() == ["total", "change", "change", "total"]
+
+
+def months(values):
+    return pd.DataFrame({"month": range(24_288, 24_288 + len(values)), "mrr_end": values})
+
+
+def forecast(values, confidence=0.95):
+    return summary.forecast(months(values), LABELS, name="mrr", column="mrr_end", confidence=confidence)
+
+
+def test_a_forecast_moves_the_last_value_by_the_mean_change():
+    table = forecast([100 * 1.1 ** n for n in range(20)])                   # always 10 % a month
+    assert len(table) == 13 and table["made_in"].iloc[-1] == "2025-08" and table["period"].iloc[-1] == "2025-09"
+    assert table["value"].iloc[-1] == pytest.approx(100 * 1.1 ** 20)
+    assert np.isnan(table["actual"].iloc[-1]) and table["actual"].iloc[-2] == pytest.approx(100 * 1.1 ** 19)
+
+
+def test_a_forecast_knows_nothing_of_its_month():
+    calm = [100.0 + n % 2 for n in range(20)]
+    spiked = [*calm[:-1], 900.0]
+    assert forecast(calm)["value"].iloc[-2] == forecast(spiked)["value"].iloc[-2]
+    assert forecast(calm)["inside"].iloc[-2] and not forecast(spiked)["inside"].iloc[-2]
+
+
+def test_a_forecast_needs_six_changes():
+    assert len(forecast([0.0] * 5 + [100.0 + n for n in range(6)])) == 0
+    assert len(forecast([0.0] * 5 + [100.0 + n for n in range(7)])) == 1    # the next month only
+    assert len(forecast([0.0] * 8)) == 0
+
+
+def test_its_interval_holds_as_often_as_it_says():
+    chance, held = np.random.default_rng(7), []
+    for _ in range(150):
+        walk = 1000 * np.exp(np.cumsum(chance.normal(0.02, 0.03, 26)))
+        held += forecast(walk)["inside"].iloc[:-1].astype(bool).to_list()
+    assert 0.93 < np.mean(held) < 0.97                                      # 1,800 forecasts at 95 %
+
+
+YEAR = pd.DataFrame({"month": range(12), "moves": True, "mrr_expansion": 10.0, "mrr_new": 0.0, "mrr_reactivation": 0.0,
+                     "new": 5, "reactivated": 1, "revenue_known": 200.0, "revenue_new": 30.0})
+
+
+def gains(metrics):
+    return summary.levers(metrics, YEAR, "2025-06").set_index("lever")["gain_12m"]
+
+
+def test_levers_of_recurring_revenue_by_hand():
+    kept = gains(whole(mrr=1000.0, churn_rate_pooled=0.0, arpa=10.0, active_customers=100))
+    assert kept["Unit price"] == pytest.approx(1000 * 0.01 * 12)            # nobody leaves: twelve full months
+    assert "Churn" not in kept and "Win-back" not in kept                   # nothing below no churn, nobody came back
+    assert kept["Upsell and cross-sell"] == pytest.approx(1 * 78)           # 1 more each month, kept 12 + 11 + … + 1 months
+    gone = gains(whole(mrr=1000.0, churn_rate_pooled=1.0, arpa=10.0, active_customers=100))
+    assert "Unit price" not in gone and gone["Upsell and cross-sell"] == pytest.approx(12)
+    assert gone["Churn"] == pytest.approx(1000 * (0.005 / 0.995))           # Σ 0.005^t
+
+
+def test_levers_of_sales_by_hand():
+    table = gains(whole(revenue_net=500.0, churn_rate_pooled=0.0, average_order_value=20.0, purchase_frequency=4.0))
+    assert table["Purchase frequency"] == table["Unit price"] == pytest.approx(200 * 0.01 * 12)
+    assert table["New customers"] == pytest.approx(36)                      # a tenth of 12 × 30
+
+
+def test_levers_are_ordered_by_what_they_bring_and_unknown_ones_left_out():
+    table = summary.levers(whole(mrr=1000.0, arpa=10.0), YEAR, "2025-06")   # churn is unknown
+    assert len(table) == 0
+    known = summary.levers(whole(mrr=1000.0, churn_rate_pooled=0.02, arpa=10.0), YEAR, "2025-06")["gain_12m"]
+    assert known.is_monotonic_decreasing and len(known) == 3
+
+
+def test_readiness_says_what_is_missing():
+    definitions = {name: {"unit": unit, "needs": "subscriptions"} for name, unit in (
+        ("grr", "share"), ("nrr", "share"), ("mrr", "money"), ("payback_months", "months"), ("ltv", "money"))}
+    metrics = whole(grr=0.9, nrr=0.9, payback_months=np.nan, ltv=np.nan)
+    metrics.loc[metrics["metric"] == "nrr", "n"] = 29
+    metrics.loc[metrics["metric"] == "payback_months", "method"] = ">H"     # beyond the horizon: an answer
+    metrics.loc[metrics["metric"] == "ltv", "method"] = "not_estimable"
+    table = summary.readiness(metrics, definitions, "2025-06", 30).set_index("metric")
+    assert table["status"].to_dict() == {"grr": "ready", "nrr": "indicative", "mrr": "impossible", "payback_months": "ready",
+                                         "ltv": "impossible"}
+    assert table["why"].to_dict() == {"grr": "", "nrr": "n below 30", "mrr": "needs subscriptions", "payback_months": "",
+                                      "ltv": "not_estimable"}
