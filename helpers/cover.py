@@ -25,10 +25,21 @@ def publish(page: Page) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     inputs = book.read("inputs")
     newest = inputs.loc[inputs["table"].isin(BOOKS), "newest"].astype("str").str[:10]
     age = (pd.Timestamp(params.as_of) - pd.to_datetime(newest).max()).days
-    found = verdicts.provisional(
-        verdicts.ordered(pd.concat([judged, whole])), checks, stale=age > params.policy.max_staleness_days
-    )
+    doubtful = age > params.policy.max_staleness_days or bool(reason(metrics))
+    found = verdicts.provisional(verdicts.ordered(pd.concat([judged, whole])), checks, stale=doubtful)
     return metrics, book.publish("verdicts", found), checks
+
+
+def reason(metrics: pd.DataFrame) -> str:
+    """Why lifetimes cannot be estimated from this book, if they cannot."""
+    methods = metrics.loc[metrics["metric"] == "lifetime_months_churn", "method"].fillna("")
+    return next((method for method in methods if method.startswith("not_estimable")), "")
+
+
+def caution(metrics: pd.DataFrame) -> HTML:
+    """Said under the headline where churn, and all that is made of it, cannot be trusted."""
+    why = reason(metrics).removeprefix("not_estimable").lstrip(": ")
+    return tables.paragraph(f"Caution: {why}. Churn, retention, forecasts and levers are provisional.") if why else HTML("")
 
 
 def sentence(page: Page, metrics: pd.DataFrame, moves: pd.DataFrame, decisions: pd.DataFrame) -> str:
@@ -43,7 +54,7 @@ def headline(page: Page, metrics: pd.DataFrame, moves: pd.DataFrame, decisions: 
 
 def became(page: Page, metrics: pd.DataFrame, found: pd.DataFrame) -> HTML:
     """What became of the decisions of last month's published report."""
-    before, earlier = str(pd.Period(page.period, "M") - 1), page.book.earlier("decisions")
+    before, earlier = str(pd.Period(page.period, "M") - 1), page.book.earlier("decisions", verdicts.DECISION)
     if earlier is None:
         return tables.paragraph(f"No report of {before} was published before this one: there is nothing to look back on.")
     table = verdicts.became(earlier, metrics, found)
@@ -61,7 +72,7 @@ def definitions_changed(page: Page) -> HTML:
     """The definitions whose version is not that of last month's published report, if there is one."""
     now = pd.DataFrame([(name, entry["version"]) for name, entry in definitions().items()], columns=["metric", "version"])
     page.book.save("definitions", now)
-    before = page.book.earlier("definitions")
+    before = page.book.earlier("definitions", ["metric", "version"])
     if before is None:
         return HTML("")
     both = now.merge(before, on="metric", how="outer", suffixes=("", "_before"), validate="one_to_one")
@@ -102,7 +113,8 @@ def commentary(page: Page) -> HTML:
 
 def marked(text: object) -> str:
     """Text that Markdown shows as it is."""
-    return re.sub(r"([\\`*_\[\]<>&|~!#])", r"\\\1", " ".join(str(text).split()))
+    special = r"([\\`*_\[\]<>&|~!#$@]|:(?=//)|(?<=www)\.)"  # the last ones against addresses that readers make links of
+    return re.sub(special, r"\\\1", " ".join(str(text).split()))
 
 
 class Plain(mistune.HTMLRenderer):

@@ -25,17 +25,30 @@ def normal_range(values, unit: str, confidence: float = 0.95) -> tuple[Estimate,
     if unit not in LEVELS:
         before = np.where(series[:-1] > 0, series[:-1], np.nan)
         series = series[1:] / before - 1
+    if not len(series):
+        return Estimate(np.nan, np.nan, np.nan, 0), np.nan
     known = series[:-1][np.isfinite(series[:-1])]
-    return next_value(known, confidence) if len(known) >= LEAST else Estimate(np.nan, np.nan, np.nan, len(known)), series[-1]
+    usual = next_value(known, confidence) if len(known) >= LEAST else Estimate(np.nan, np.nan, np.nan, len(known))
+    if unit == "share":  # where a share can be
+        usual = Estimate(usual.value, *(float(np.clip(side, 0, 1)) for side in (usual.low, usual.high)), usual.n)
+    return usual, series[-1]
 
 
-def moved(values, name: str, unit: str, formats: Formats = PLAIN) -> str:
-    """How a metric stands in its last month, against its own normal range."""
+def rolls(metric: str) -> bool:
+    """Whether a month of this metric holds most of the month before: it drifts, and has no normal range."""
+    return metric.endswith("_12m") or metric in ("repeat_rate", "champions_revenue_share")
+
+
+def moved(values, name: str, unit: str, formats: Formats = PLAIN, *, rolling: bool = False) -> str:
+    """How a metric stands in its last month, against its own normal range; one that rolls, against a year ago."""
     last = np.asarray(values, dtype=float)[-1] if len(values) else np.nan
     if np.isnan(last):
         return f"{name} is not known for this month"
     usual, now = normal_range(values, unit)
-    text = f"{name} was {number(last, unit, formats)}"
+    text = f"{name}: {number(last, unit, formats)}"
+    if rolling:
+        before = np.asarray(values, dtype=float)[-13] if len(values) > 12 else np.nan
+        return text if np.isnan(before) else f"{text}, {number(before, unit, formats)} a year ago"
     if unit not in LEVELS:
         text += "" if np.isnan(now) else f", {'up' if now >= 0 else 'down'} {number(abs(now), 'share', formats)}"
         unit = "share"
@@ -43,7 +56,7 @@ def moved(values, name: str, unit: str, formats: Formats = PLAIN) -> str:
         return text
     low, high = (number(side, unit, formats) for side in (usual.low, usual.high))
     where = "above" if now > usual.high else "below" if now < usual.low else "inside"
-    return f"{text}: {where} its normal range ({low} to {high})"
+    return f"{text}, {where} its normal range ({low} to {high})"
 
 
 def extremes(table: pd.DataFrame, value: str, low: str, high: str, what: str, unit: str, formats: Formats = PLAIN) -> str:
@@ -52,12 +65,22 @@ def extremes(table: pd.DataFrame, value: str, low: str, high: str, what: str, un
     if known.empty:
         return f"{what} cannot be estimated"
     least, most = known.iloc[0], known.iloc[-1]
-    texts = [f"{row.name} ({number(row[value], unit, formats)})" for row in (most, least)]
+    top, bottom = (f"{row.name} ({number(row[value], unit, formats)})" for row in (most, least))
     if len(known) == 1:
-        return f"{what}: {texts[0]}"
-    if most[low] > least[high]:
-        return f"{what} is highest for {texts[0]}, lowest for {texts[1]}"
-    return f"{what} does not differ beyond chance, from {texts[1]} to {texts[0]}"
+        return f"{what}: {top}"
+    ends = [f"highest for {top}"] if most[low] > known[high].iloc[:-1].max() else []
+    ends += [f"lowest for {bottom}"] if least[high] < known[low].iloc[1:].min() else []
+    return f"{what} is {', '.join(ends)}" if ends else f"{what} is between {bottom} and {top}; none stands apart beyond chance"
+
+
+def span(table: pd.DataFrame, headline: str, what: str, unit: str, formats: Formats = PLAIN) -> str:
+    """The headline method's value, and between which others it lies; the index names the methods, `value` holds them."""
+    known = table["value"].dropna().drop(headline, errors="ignore").sort_values(kind="stable")
+    own = number(table["value"].get(headline, np.nan), unit, formats)
+    if known.empty:
+        return f"{what}: {own}"
+    low, high = (f"{number(known.iloc[at], unit, formats)} ({known.index[at]})" for at in (0, -1))
+    return f"{what}: {own}; other methods, on their own bases, give {low} to {high}"
 
 
 def bridge(table: pd.DataFrame, name: str, unit: str, formats: Formats = PLAIN) -> str:
@@ -70,7 +93,7 @@ def bridge(table: pd.DataFrame, name: str, unit: str, formats: Formats = PLAIN) 
         _step(part.loc[part["value"].abs().idxmax()], unit, formats)
         for part in (changes[changes["value"] > 0], changes[changes["value"] < 0]) if len(part)
     ]
-    return f"{text}, most of it by {' and '.join(parts)}" if parts else text
+    return f"{text}: {' against '.join(parts)}" if parts else text
 
 
 def largest(table: pd.DataFrame, value: str, what: str, share: str = "", of: str = "", formats: Formats = PLAIN) -> str:
@@ -93,7 +116,7 @@ def crossing(curve: pd.DataFrame, target: float) -> str:
     return f"A new customer does not pay back its cost within {len(curve)} months"
 
 
-def kept(triangle: pd.DataFrame, formats: Formats = PLAIN) -> str:
+def kept(triangle: pd.DataFrame, formats: Formats = PLAIN, doing: str = "are active") -> str:
     """What is left of cohorts at the highest age that at least three have reached. triangle : cohort_retention."""
     reached = triangle[triangle["age"] > 0].groupby("age")["cohort"].nunique()
     ages = reached[reached >= 3].index
@@ -103,7 +126,7 @@ def kept(triangle: pd.DataFrame, formats: Formats = PLAIN) -> str:
     pooled = at["active"].sum() / at["customers"].sum()
     least, most = (number(side, "share", formats) for side in (at["rate"].min(), at["rate"].max()))
     share = number(pooled, "share", formats)
-    return f"After {at['age'].iloc[0]} months {share} of a cohort are active ({least} to {most} by cohort)"
+    return f"After {at['age'].iloc[0]} months {share} of a cohort {doing} ({least} to {most} by cohort)"
 
 
 def stay(curves: pd.DataFrame, formats: Formats = PLAIN, age: int = 12) -> str:
@@ -126,17 +149,19 @@ def grid(cells: pd.DataFrame, formats: Formats = PLAIN) -> str:
             f"{number(worst, 'share', formats)} among the longest gone and rarest")
 
 
-def tiers(moves: pd.DataFrame, order: list[str]) -> str:
+def tiers(moves: pd.DataFrame, order: list[str], formats: Formats = PLAIN) -> str:
     """How many moved up the ladder, and how many down. moves : tier_migration; order : tiers from low to high."""
     rank = {plan: place for place, plan in enumerate(order)}
     step = moves["to_plan"].map(rank) - moves["from_plan"].map(rank)
     up, down = (int(moves.loc[side, "customers"].sum()) for side in (step > 0, step < 0))
-    return f"Moves between tiers: {up:,} up, {down:,} down"
+    return f"Moves between tiers: {number(up, 'count', formats)} up, {number(down, 'count', formats)} down"
 
 
 def held(holdout: pd.DataFrame) -> str:
     """How many predictive intervals held what came. holdout : clv_holdout."""
     models = holdout.dropna(subset=["low", "high"])
+    if models.empty:
+        return "No model could be held against later weeks"
     inside = int(models["actual"].between(models["low"], models["high"]).sum())
     return f"What came in the held-out weeks lay inside {inside} of {len(models)} predictive intervals"
 
@@ -150,7 +175,7 @@ def track_record(forecast: pd.DataFrame, name: str, unit: str, formats: Formats 
     low, high, came = (number(last[side], unit, formats) for side in ("low", "high", "actual"))
     held = int(past["inside"].astype(bool).sum())
     return (f"The data to {last['made_in']} said {low} to {high} for {last['period']}; it was {came}. "
-            f"{held} of {len(past)} such forecasts held")
+            f"{held} of {len(past)} such forecasts held.")
 
 
 def headline(metrics: pd.DataFrame, movements: pd.DataFrame, decisions: pd.DataFrame, period: str, names: dict[str, str],
@@ -169,14 +194,14 @@ def headline(metrics: pd.DataFrame, movements: pd.DataFrame, decisions: pd.DataF
         return ""
     text = moved(series["value"], f"{names[money]} of {period}", formats.currency, formats)
     changes = movements[movements["kind"] == "change"] if len(movements) else movements
-    sizes = changes["value"].abs().sort_values(kind="stable") if len(changes) else []
-    if len(sizes) and sizes.iloc[-1]:
+    sizes = changes["value"].abs().sort_values(kind="stable") if len(changes) and "inside its" not in text else []
+    if len(sizes) and sizes.iloc[-1]:  # a month as usual needs no cause
         top = changes.loc[sizes[sizes > 0.1 * sizes.iloc[-1]].index[-2:][::-1]]  # a second cause, if it is one
         text += f". Moved most by {' and '.join(_step(row, formats.currency, formats) for _, row in top.iterrows())}"
     if len(decisions):
         first = decisions.iloc[0]
         stake = number(first["value_at_stake"], "money", formats)
-        text += f". {first['because']}" + (f" {stake} a year are at stake" if stake != "–" else "")
+        text += f". To decide first: {first['because']}" + (f" At stake: {stake} a year" if stake != "–" else "")
     return text.rstrip(".") + "."
 
 

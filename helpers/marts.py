@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +21,7 @@ from helpers.sources import SourceFile, read_source
 
 FIRST_MONTH = 1970 * 12 + 1
 SEGMENTS = Path(__file__).parent / "rfm_segments.yaml"
+COMMENTARY = 20_000  # letters
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -64,26 +66,23 @@ class Book:
             raise ReportError(f"There is no table {name} in this run", remedy="Run the notebooks 01 to 05 first.")
         return read_csv(path)
 
-    def earlier(self, name: str) -> pd.DataFrame | None:
-        """A table of last month's published report under params.history; None where there is none."""
-        path = self.params.earlier(name)
-        return read_csv(path) if path and path.is_file() else None
+    def earlier(self, name: str, columns: Sequence[str]) -> pd.DataFrame | None:
+        """A table of last month's published report under params.history; None where there is none.
 
-    def words(self) -> tuple[str, str] | None:
-        """The analyst's commentary on the month and its signature. Raises ReportError where it is not signed."""
-        if not self.params.commentary:
-            return None
-        path = self.params.resolve(self.params.commentary) / f"{self.params.report.month}.md"
-        if not path.is_file():
+        Raises ReportError where the file is not such a table.
+        """
+        path = self.params.earlier(name)
+        if path is None or not path.is_file():
             return None
         try:
-            text, _, last = path.read_text(encoding="utf-8").rstrip().rpartition("\n")
-        except UnicodeDecodeError:
-            raise ReportError(f"{path} is not text in UTF-8") from None
-        if not text.strip() or not last.startswith(("—", "–", "--")):
-            rule = f"the last line must be a signature, such as '— Ann Lee, head of data' (got {last[:60]!r})"
-            raise ReportError(str(path), [rule])
-        return text, last
+            return read_csv(path)[[*columns]].drop_duplicates(columns[0])
+        except (KeyError, ValueError, OSError):
+            remedy = "Run that month again, or set history: null to go on without it."
+            raise ReportError(f"{path} is damaged", [f"it should hold the columns {', '.join(columns)}"], remedy) from None
+
+    def words(self) -> tuple[str, str] | None:
+        """The analyst's commentary on the month and its signature, if there is one."""
+        return commentary(self.params)
 
     def save(self, name: str, frame: pd.DataFrame) -> pd.DataFrame:
         """Write `tables/<name>.csv`, unrounded and safe to open in a spreadsheet; returns the frame."""
@@ -130,6 +129,10 @@ def stage(params: Params, spill: Path | None = None) -> Engine:
     """Read and judge every source: the tables `raw_…` and `staged_…`, and the settings. Raises ReportError."""
     make_demo(params)
     engine, files, problems = Engine(spill), [], []
+    try:
+        commentary(params)  # told now, not after half the report
+    except ReportError as error:
+        problems.append(str(error))
     settings(engine, params)
     for table in TABLES:
         try:
@@ -156,6 +159,30 @@ def stage(params: Params, spill: Path | None = None) -> Engine:
         found = [f"{row.table}: {row.rows} rows {row.stage}" for row in others.itertuples()]
         raise ReportError(f"No row is left before {params.as_of}: there is nothing to report, and the book", found, remedy)
     return engine
+
+
+def commentary(params: Params) -> tuple[str, str] | None:
+    """`<month>.md` in the folder that the params name: words and signature. Raises ReportError where it is not usable."""
+    if not params.commentary:
+        return None
+    folder = params.resolve(params.commentary)
+    path = folder / f"{params.report.month}.md"
+    if not folder.is_dir():
+        raise ReportError("commentary", [f"there is no folder {folder}"], "Name the folder of the <YYYY-MM>.md files, or null.")
+    if not path.exists():
+        return None
+    try:
+        words = path.read_text(encoding="utf-8-sig").strip()
+    except (UnicodeDecodeError, OSError):
+        raise ReportError(f"{path} is not a text file in UTF-8") from None
+    text, _, last = words.rpartition("\n")
+    problems = [] if re.match(r"(—|–|--) *\w", last) else [
+        f"the last line must be a signature, such as '— Ann Lee, head of data' (got {last[:60]!r})"]
+    problems += [] if text.strip() else ["there are no words above the signature"]
+    problems += [f"it has {len(words):,} letters, at most {COMMENTARY:,} are shown"] if len(words) > COMMENTARY else []
+    if problems:
+        raise ReportError(str(path), problems)
+    return text, last
 
 
 def settings(engine: Engine, params: Params) -> None:

@@ -81,8 +81,11 @@ class Page:
                 card["badge"] = "indicative"
             if trend.notna().sum() > 1:
                 usual, now = findings.normal_range(trend, unit)
-                card |= {"trend": trend.to_list(), "previous": trend.iloc[-2], "last_year": trend.iloc[0],
-                         "usual": usual.low <= now <= usual.high}
+                unsure = {side: "within the interval" for side, at in (("previous", -2), ("last_year", 0))
+                          if months[at] in series.index and overlap(row, series.loc[months[at]])}
+                if usual.low <= now <= usual.high and not findings.rolls(name):
+                    unsure["previous"] = "as usual"
+                card |= {"trend": trend.to_list(), "previous": trend.iloc[-2], "last_year": trend.iloc[0], "unsure": unsure}
             if self.period in (plan := self.book.params.targets.get(name, {})):
                 card["target"] = plan[self.period]
             shown.append(card)
@@ -118,7 +121,7 @@ class Page:
         behind = self.table(frame if data is None else data, f"Data: {what}", units, folded=True, limit=60)
         return charts.captioned(figure, f"{what}.{size} Source: {source}.", alt, data=behind)
 
-    def series(self, metrics: pd.DataFrame, name: str, finding: str = "", **options) -> HTML:
+    def series(self, metrics: pd.DataFrame, name: str, **options) -> HTML:
         """A metric over its 13 months, with its interval and the business events; the title says whether it moved."""
         entry = definitions()[name]
         rows = metrics[(metrics["metric"] == name) & (metrics["dimension"] == "all")].sort_values("period")
@@ -126,9 +129,10 @@ class Page:
         last = rows["n"].iloc[-1] if len(rows) else None
         band = {"band": ("low", "high")} if rows["low"].notna().any() else {}
         self.shown[name] = None
+        finding = findings.moved(rows["value"], entry["name"], unit, self.formats, rolling=findings.rolls(name))
         return self.figure(
-            charts.lines, rows, finding or findings.moved(rows["value"], entry["name"], unit, self.formats), entry["name"],
-            f"13 months to {self.period}", source=f"metrics.csv, from {entry['query']}", unit=unit, n=last, metric=name,
+            charts.lines, rows, finding, entry["name"], f"13 months to {self.period}",
+            source=f"metrics.csv, from {entry['query']}", unit=unit, n=last, metric=name,
             data=rows[["period", "value", "low", "high", "n"]].dropna(axis="columns", how="all"),
             units=dict.fromkeys(["value", "low", "high"], unit), x="period", y="value", events=self.events, **band | options,
         )
@@ -146,8 +150,8 @@ class Page:
     def notes(self) -> HTML:
         """Footnotes: the window, the definitions used with their versions, what was left out, what was skipped."""
         params, known = self.book.params, definitions()
-        stages = self.book.read("rows").groupby("stage", sort=False)["rows"].sum()
-        read, _, rejected, later = (self.number(rows, "count") for rows in stages)
+        rows = self.book.read("rows").groupby("stage")["rows"].sum()
+        read, rejected, later = (self.number(rows[stage], "count") for stage in ("read", "rejected", "after_as_of"))
         window = f"Everything before {self.number(params.as_of, 'date')} ({params.report.timezone}); month {self.period}."
         used = [(f"glossary.html#{name}", known[name]["name"], f" v{known[name]['version']}") for name in self.shown]
         return tables.footnotes({
@@ -156,3 +160,8 @@ class Page:
             "Left out": [f"{rejected} rows rejected and {later} dated after the month, of {read} read"],
             "Skipped for want of data": [f"{section}: needs {needs}" for section, needs in self.skipped.items()],
         })
+
+
+def overlap(one: pd.Series, other: pd.Series) -> bool:
+    """Whether two estimates' intervals have a value in common; False where either has none."""
+    return bool(one["low"] <= other["high"] and other["low"] <= one["high"])

@@ -285,8 +285,14 @@ def contradictions(values: dict[str, Any], rules: dict[str, Any]) -> list[str]:
     status, signed_by = (as_written(values, ("report", name)) for name in ("status", "signed_by"))
     if status in ("reviewed", "signed_off") and not str(signed_by or "").strip():
         problems.append(f"report.signed_by: a {status} report needs it; write who did so, such as Kim Lee, 2025-07-03")
+    targets = as_written(values, ("targets",))
+    for metric, months in targets.items() if isinstance(targets, dict) else []:
+        named = [(f"targets.{metric}.{month}", value) for month, value in months.items()] if isinstance(months, dict) else []
+        problems += [told for where, value in named if (told := no_share(where, metric, value))]
     for rule, terms in rules.items():
         own = {name: as_written(values, ("verdicts", rule, name)) for name in ("target", "low")}
+        named = [(f"verdicts.{rule}.{name}", value) for name, value in own.items()]
+        problems += [told for where, value in named if (told := no_share(where, terms.get("metric"), value))]
         if "target" not in terms and any(limit is not None for limit in own.values()):
             problems.append(f"verdicts.{rule}: has no target or low to set; it follows other rules or its own past months")
         target, low = (terms.get(name) if own[name] is None else own[name] for name in own)
@@ -294,6 +300,14 @@ def contradictions(values: dict[str, Any], rules: dict[str, Any]) -> list[str]:
         if all(isinstance(limit, int | float) for limit in (target, low)) and sign * low > sign * target:
             problems.append(f"verdicts.{rule}: low {low} is better than target {target}, for {terms['better']} is better")
     return problems
+
+
+def no_share(where: str, metric: str | None, value: Any) -> str:
+    """Why a number cannot be meant as a value of this metric, if that is a share: 90 for 90 %."""
+    entry, most = definitions().get(metric, {}), 5 if str(metric).startswith("nrr") else 1
+    if entry.get("unit") != "share" or not isinstance(value, int | float) or 0 <= value <= most:
+        return ""
+    return f"{where}: {metric} is a share, written as a fraction from 0 to {most}, such as 0.9 for 90 % (got {value})"
 
 
 def apply(raw: dict[str, Any], override: str) -> list[str]:

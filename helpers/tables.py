@@ -97,9 +97,9 @@ def show_table(frame: pd.DataFrame, caption: str, units: dict[str, str] | None =
 
 def kpi_cards(cards: list[dict], formats: Formats = PLAIN) -> HTML:
     """Cards, each a dict: `label`, `value`, `unit`; optional `low` and `high`, `n`, `target`, `badge`, `why` (the value is
-    unknown), `previous` (last month's value), `usual` (since then it moved no more than it does), `last_year`, `good`
-    ("up" or "down": the better direction), `definition` (metric id), `query` (that it comes from) and `trend` (values by
-    month, the oldest first). A comparison given but unknown is shown as such.
+    unknown), `previous` (last month's value), `last_year`, `unsure` (of these two -> why the change says nothing, such as
+    "as usual"), `good` ("up" or "down": the better direction), `definition` (metric id), `query` (that it comes from) and
+    `trend` (values by month, the oldest first). A comparison given but unknown is shown as such.
     """
     cards = [{"good": None} | card | {"trend": [*card.get("trend", ())]} for card in cards]
     return _html("cards", cards=[card | {"changes": _changes(card, formats)} for card in cards], formats=formats)
@@ -171,10 +171,10 @@ def _changes(card: dict, formats: Formats) -> list[dict]:
             size = f"{number(abs(now - before) * 100, 'count', formats, digits=1)} points"
         moved = bool(re.search("[1-9]", size))
         word, arrow = ("unchanged", "■") if not moved else ("up", "▲") if now > before else ("down", "▼")
-        usual = name == "previous" and moved and card.get("usual")
+        usual = card.get("unsure", {}).get(name) if moved else None
         judged = "" if usual or not moved or not card["good"] else "better" if word == card["good"] else "worse"
         text = f"{word} {size} vs {since}" if moved else f"{word} vs {since}"
-        said = "as usual" if usual else judged
+        said = usual or judged
         changes.append({"arrow": arrow, "judged": judged, "text": f"{text}, {said}" if said else text})
     return changes
 

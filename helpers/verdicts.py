@@ -85,7 +85,7 @@ def severity_of(low: float, high: float, *, better: str, target: float, low_limi
 
 def provisional(verdicts: pd.DataFrame, checks: pd.DataFrame, stale: bool = False) -> pd.DataFrame:
     """All verdicts marked provisional where a check failed, or the data are stale or judged `act` themselves."""
-    bad = (verdicts["rule"].eq("R-DQ-1") & verdicts["severity"].eq("act")).any()
+    bad = (verdicts["rule"].eq("R-DQ-1") & verdicts["severity"].isin(["act", "watch"])).any()
     return verdicts.assign(provisional=stale or bad or not checks["passed"].all())
 
 
@@ -141,6 +141,8 @@ def _verdict(row: dict, terms: dict, bases: dict[str, float], least: int, format
     text = terms["statement"].format(value=now.replace("–", BEYOND), interval=interval, target=aim)
     gap, side = abs(value - goal), value - low if value > goal else high - value
     stake = (abs(1 - goal / value) if terms.get("relative") else gap) * bases.get(terms.get("stake"), nan)
+    if terms.get("stake") == "leaving":  # of a base that is kept at 1 − c a month, what twelve months bring more at the goal
+        stake = bases["recurring"] / 12 * abs(sum((1 - goal) ** month - (1 - value) ** month for month in range(1, 13)))
     if row["n"] < least:
         severity, stake, text = "unclear", nan, f"{text} Only n = {n}: no verdict."
     elif severity == "unclear":

@@ -50,7 +50,7 @@ class Book(SimpleNamespace):
                   ("plans", None)]
         return pd.DataFrame(newest, columns=["table", "newest"])
 
-    def earlier(self, name):
+    def earlier(self, name, columns):
         return self.before.get(name)
 
     def words(self):
@@ -78,6 +78,18 @@ class TestPublish:
     def test_a_failed_check_or_old_data_make_every_verdict_provisional(self, tmp_path, changes, doubtful):
         found = cover.publish(Page(Book(tmp_path, **changes), "06_summary"))[1]   # 31 May is 31 days before 1 July
         assert set(found["provisional"]) == {doubtful}
+
+
+class TestCaution:
+    def test_a_book_without_departures_makes_all_verdicts_provisional_and_says_so(self, tmp_path, monkeypatch):
+        why = pd.DataFrame([row("lifetime_months_churn", None, method="not_estimable: no departures <b>")])
+        monkeypatch.setattr(Book, "collect", lambda book, kind: pd.concat([METRICS, why], ignore_index=True)
+                            if kind == "metrics" else pd.DataFrame({"check": ["a"], "passed": [True]}))
+        metrics, found, _ = cover.publish(Page(Book(tmp_path), "06_summary"))
+        assert found["provisional"].all() and text(cover.caution(metrics)).startswith("Caution: no departures <b>. Churn")
+
+    def test_other_books_need_none(self):
+        assert cover.caution(METRICS).data == ""
 
 
 class TestLookingBack:
@@ -148,7 +160,7 @@ class TestForward:
 
     def test_it_holds_the_sentence_figures_decisions_and_status(self, written):
         words = written[0]
-        assert "MRR of 2025-06 was 1,100.00 USD, up 10.0%" in words and "- MRR: 1,100.00 USD" in words
+        assert "MRR of 2025-06: 1,100.00 USD, up 10.0%" in words and "- MRR: 1,100.00 USD" in words
         assert "3. Cut" in words and "CFO, by 2025-07-31." in words and "Signed off." in words
 
     def test_text_from_params_is_no_markup(self, written):

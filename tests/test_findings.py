@@ -12,9 +12,9 @@ NOISE = [0.04, 0.06, 0.04, 0.06, 0.04, 0.06, 0.04, 0.06, 0.04, 0.06, 0.04, 0.06]
 
 
 @pytest.mark.parametrize(("last", "said"), [
-    (0.05, "Churn was 5.0%: inside its normal range (2.6% to 7.4%)"),
-    (0.075, "Churn was 7.5%: above its normal range (2.6% to 7.4%)"),
-    (0.02, "Churn was 2.0%: below its normal range (2.6% to 7.4%)"),
+    (0.05, "Churn: 5.0%, inside its normal range (2.6% to 7.4%)"),
+    (0.075, "Churn: 7.5%, above its normal range (2.6% to 7.4%)"),
+    (0.02, "Churn: 2.0%, below its normal range (2.6% to 7.4%)"),
 ])
 def test_a_rate_is_held_against_the_twelve_months_before(last, said):
     assert findings.moved([*NOISE, last], "Churn", "share") == said
@@ -29,13 +29,13 @@ def test_money_is_judged_by_how_it_changes():
     for step in NOISE:
         growing.append(growing[-1] * (1 + step))
     text = findings.moved([*growing, growing[-1] * 1.05], "MRR", "USD")
-    assert text.endswith("up 5.0%: inside its normal range (2.6% to 7.4%)") and text.startswith("MRR was 18")
-    assert "down 10.0%: below its normal range" in findings.moved([*growing, growing[-1] * 0.9], "MRR", "USD")
+    assert text.endswith("up 5.0%, inside its normal range (2.6% to 7.4%)") and text.startswith("MRR: 18")
+    assert "down 10.0%, below its normal range" in findings.moved([*growing, growing[-1] * 0.9], "MRR", "USD")
 
 
 def test_a_short_history_has_no_normal_range():
-    assert findings.moved([0.04, 0.06, 0.05], "Churn", "share") == "Churn was 5.0%"
-    assert findings.moved([100, 110], "MRR", "USD") == "MRR was 110.00 USD, up 10.0%"
+    assert findings.moved([0.04, 0.06, 0.05], "Churn", "share") == "Churn: 5.0%"
+    assert findings.moved([100, 110], "MRR", "USD") == "MRR: 110.00 USD, up 10.0%"
 
 
 def test_an_unknown_month_is_said():
@@ -43,8 +43,26 @@ def test_an_unknown_month_is_said():
     assert findings.moved([], "Churn", "share") == "Churn is not known for this month"
 
 
+@pytest.mark.parametrize("unit", ["count", "USD", "share"])
+def test_a_first_month_has_a_value_and_no_range(unit):
+    assert findings.moved([0.5], "Churn", unit) == f"Churn: {findings.number(0.5, unit)}"
+    assert np.isnan(findings.normal_range([], unit)[1])
+
+
 def test_numbers_follow_the_formats():
-    assert findings.moved([100, 110], "MRR", "EUR", Formats("EUR", "de")) == "MRR was 110,00 EUR, up 10,0\u00a0%"
+    assert findings.moved([100, 110], "MRR", "EUR", Formats("EUR", "de")) == "MRR: 110,00 EUR, up 10,0\u00a0%"
+
+
+def test_a_share_has_no_normal_range_beyond_what_it_can_be():
+    low = [0.0, 0.02] * 6
+    assert "(0.0% to" in findings.moved([*low, 0.01], "Churn", "share")
+    assert "to 100.0%)" in findings.moved([*(1 - np.array(low)), 0.99], "Kept", "share")
+
+
+def test_a_metric_that_rolls_is_held_against_a_year_ago():
+    assert findings.moved([0.8, *NOISE[1:], 0.75], "GRR", "share", rolling=True) == "GRR: 75.0%, 80.0% a year ago"
+    assert findings.moved([0.8, 0.75], "GRR", "share", rolling=True) == "GRR: 75.0%"
+    assert [findings.rolls(name) for name in ("grr_12m", "repeat_rate", "grr", "logo_churn_rate")] == [True, True, False, False]
 
 
 def members(*rows):
@@ -57,7 +75,21 @@ def test_members_differ_only_where_intervals_lie_apart():
     assert findings.extremes(apart, "rate", "low", "high", "Churn", "share") == (
         "Churn is highest for b (6.0%), lowest for a (2.0%)")
     assert findings.extremes(touching, "rate", "low", "high", "Churn", "share") == (
-        "Churn does not differ beyond chance, from a (2.0%) to b (6.0%)")
+        "Churn is between a (2.0%) and b (6.0%); none stands apart beyond chance")
+
+
+def test_an_end_is_named_only_where_it_stands_apart_from_all_others():
+    table = members(("a", 0.02, 0.01, 0.03), ("b", 0.025, 0.02, 0.04), ("c", 0.09, 0.07, 0.11))
+    assert findings.extremes(table, "rate", "low", "high", "Churn", "share") == "Churn is highest for c (9.0%)"
+    table = members(("a", 0.02, 0.01, 0.03), ("b", 0.08, 0.06, 0.09), ("c", 0.09, 0.07, 0.11))
+    assert findings.extremes(table, "rate", "low", "high", "Churn", "share") == "Churn is lowest for a (2.0%)"
+
+
+def test_methods_are_spanned_and_not_ranked():
+    table = pd.DataFrame({"value": [700.0, 500.0, np.nan, 900.0]}, index=["ltv", "ltv_net", "ltv_margin", "ltv_arpu"])
+    assert findings.span(table, "ltv", "LTV", "USD") == (
+        "LTV: 700.00 USD; other methods, on their own bases, give 500.00 USD (ltv_net) to 900.00 USD (ltv_arpu)")
+    assert findings.span(table.head(1), "ltv", "LTV", "USD") == "LTV: 700.00 USD"
 
 
 def test_one_member_or_none_is_not_compared():
@@ -72,7 +104,7 @@ def steps(*rows):
 def test_a_bridge_names_what_moved_it_most():
     table = steps(("start", 100.0, "total"), ("new", 30.0, "change"), ("resumed", 5.0, "change"), ("churn", -15.0, "change"),
                   ("end", 120.0, "total"))
-    assert findings.bridge(table, "MRR", "USD") == "MRR grew by 20.00 USD, most of it by new +30.00 USD and churn −15.00 USD"
+    assert findings.bridge(table, "MRR", "USD") == "MRR grew by 20.00 USD: new +30.00 USD against churn −15.00 USD"
     still = steps(("start", 100.0, "total"), ("end", 100.0, "total"))
     assert findings.bridge(still, "MRR", "USD") == "MRR stayed at 100.00 USD"
 
@@ -124,6 +156,7 @@ def test_moves_between_tiers_are_counted_by_their_order():
 def test_predictions_that_held_are_counted_without_those_that_have_no_interval():
     table = pd.DataFrame([(1, 3, 2), (1, 3, 4), (np.nan, np.nan, 9)], columns=["low", "high", "actual"])
     assert findings.held(table).endswith("inside 1 of 2 predictive intervals")
+    assert findings.held(table.tail(1)) == "No model could be held against later weeks"
 
 
 def test_the_track_record_is_that_of_months_that_came():
@@ -132,7 +165,7 @@ def test_the_track_record_is_that_of_months_that_came():
          ("2025-06", "2025-07", 1, 2, np.nan, None)],
         columns=["made_in", "period", "low", "high", "actual", "inside"])
     assert findings.track_record(table, "MRR", "count") == (
-        "The data to 2025-05 said 405 to 431 for 2025-06; it was 412. 1 of 2 such forecasts held")
+        "The data to 2025-05 said 405 to 431 for 2025-06; it was 412. 1 of 2 such forecasts held.")
     assert "too few months" in findings.track_record(table.tail(1), "MRR", "count")
 
 
@@ -145,8 +178,16 @@ def test_the_headline_is_a_number_a_cause_and_a_consequence():
                   ("end", 110.0, "total"))
     decisions = pd.DataFrame([("GRR is 75.0%; the target is 90.0%.", 1200.0)], columns=["because", "value_at_stake"])
     assert findings.headline(METRICS, moves, decisions, "2025-06", {"mrr": "MRR"}) == (
-        "MRR of 2025-06 was 110.00 USD, up 10.0%. Moved most by new +12.00 USD and churn −3.00 USD. "
-        "GRR is 75.0%; the target is 90.0%. 1,200.00 USD a year are at stake.")
+        "MRR of 2025-06: 110.00 USD, up 10.0%. Moved most by new +12.00 USD and churn −3.00 USD. "
+        "To decide first: GRR is 75.0%; the target is 90.0%. At stake: 1,200.00 USD a year.")
+
+
+def test_a_month_as_usual_needs_no_cause():
+    months = [str(month) for month in pd.period_range(end="2025-06", periods=14, freq="M")]
+    metrics = pd.DataFrame({"metric": "mrr", "dimension": "all", "period": months, "value": [100.0 + n % 2 for n in range(14)]})
+    moves = steps(("start", 100.0, "total"), ("new", 12.0, "change"), ("end", 101.0, "total"))
+    told = findings.headline(metrics, moves, pd.DataFrame(), "2025-06", {"mrr": "MRR"})
+    assert "inside its normal range" in told and "Moved" not in told
 
 
 def test_without_a_number_there_is_no_headline():

@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from helpers.contracts import MARTS
+from helpers import marts
+from helpers.contracts import MARTS, ReportError
 from helpers.demo import FILES, write_demo
 from helpers.engine import SQL
 from helpers.marts import make_demo, prepare
@@ -568,3 +569,47 @@ def test_telco_counts(shared_data, write_params, tmp_path):
     assert book.frame("summaries/survival").query("dimension == 'all'")["events"].sum() == 1869
 
 
+class TestWords:
+    """The analyst's commentary: read with the sources, so that a fault is told before a notebook runs."""
+
+    @pytest.fixture
+    def params(self, tmp_path, write_params):
+        (tmp_path / "notes").mkdir()
+        return load_params(write_params(tmp_path, "2025-06", ["transactions"], commentary="notes"))
+
+    def write(self, params, data):
+        (params.file.parent / "notes" / "2025-06.md").write_bytes(data)
+
+    def test_the_last_line_is_the_signature(self, params):
+        self.write(params, "\ufeffA good month.\r\n\r\n— Ann Lee\r\n".encode())
+        assert marts.commentary(params) == ("A good month.\n", "— Ann Lee")
+
+    def test_a_month_without_words_is_none(self, params):
+        assert marts.commentary(params) is None
+
+    @pytest.mark.parametrize(("data", "told"), [
+        (b"A good month.\n", "last line must be a signature"), (b"Words\n---", "must be a signature"), (b"", "no words above"),
+        ("— Ann".encode(), "no words above the signature"), (b"\xff\xfe\x00", "not a text file in UTF-8"),
+        (b"x" * 20_000 + b"\n-- Ann", "at most 20,000"),
+    ])
+    def test_unusable_words_are_told(self, params, data, told):
+        self.write(params, data)
+        with pytest.raises(ReportError, match=told):
+            marts.commentary(params)
+
+    def test_a_missing_folder_is_told_with_the_sources(self, tmp_path, write_params):
+        params = load_params(write_params(tmp_path, "2025-06", ["transactions"], commentary="absent"))
+        with pytest.raises(ReportError, match="there is no folder .*absent(.|\n)*there is no file"):
+            marts.stage(params)
+
+
+@pytest.mark.parametrize("data", [b"a,b\n1,2\n", b"", b"\xff\x00\xfe", b"metric\n"])
+def test_a_damaged_table_of_last_month_is_named_with_the_way_out(tmp_path, write_params, data):
+    params = load_params(write_params(tmp_path, "2025-06", ["transactions"], history=str(tmp_path)))
+    path = tmp_path / "book" / "2025-05" / "tables" / "definitions.csv"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(data)
+    book = marts.Book(params, tmp_path, None)
+    with pytest.raises(ReportError, match="definitions.csv is damaged(.|\n)*history: null"):
+        book.earlier("definitions", ["metric", "version"])
+    assert book.earlier("decisions", ["rank"]) is None

@@ -29,6 +29,14 @@ def test_a_change_of_revenue_is_parted_into_number_and_value_of_orders():
     assert table["kind"].to_list() == ["total", "change", "change", "total"]
 
 
+def test_a_month_without_orders_before_it_is_one_change():
+    rows = [(name, "all", period, value) for period, revenue in (("2025-05", -50.0), ("2025-06", -80.0))
+            for name, value in (("revenue_net", revenue), ("orders", 0))]
+    metrics = pd.DataFrame(rows, columns=["metric", "dimension", "period", "value"])
+    assert summary.moves(metrics, pd.DataFrame(), "2025-06")["value"].to_list() == [-50, -30, -80]
+    assert summary.moves(metrics.tail(2), pd.DataFrame(), "2025-06")["value"].to_list() == [0, 0, -80]
+
+
 def months(values):
     return pd.DataFrame({"month": range(24_288, 24_288 + len(values)), "mrr_end": values})
 
@@ -87,6 +95,8 @@ def test_levers_of_sales_by_hand():
     table = gains(whole(revenue_net=500.0, churn_rate_pooled=0.0, average_order_value=20.0, purchase_frequency=4.0))
     assert table["Purchase frequency"] == table["Unit price"] == pytest.approx(200 * 0.01 * 12)
     assert table["New customers"] == pytest.approx(36)                      # a tenth of 12 × 30
+    short = summary.levers(whole(revenue_net=500.0, churn_rate_pooled=0.0), YEAR.head(9), "2025-06").set_index("lever")
+    assert short.loc["New customers", ["gain_12m", "customers"]].to_list() == [pytest.approx(36), 60]   # 9 months known: a year
 
 
 def test_levers_are_ordered_by_what_they_bring_and_unknown_ones_left_out():
@@ -106,5 +116,6 @@ def test_readiness_says_what_is_missing():
     table = summary.readiness(metrics, definitions, "2025-06", 30).set_index("metric")
     assert table["status"].to_dict() == {"grr": "ready", "nrr": "indicative", "mrr": "impossible", "payback_months": "ready",
                                          "ltv": "impossible"}
-    assert table["why"].to_dict() == {"grr": "", "nrr": "n below 30", "mrr": "needs subscriptions", "payback_months": "",
-                                      "ltv": "not_estimable"}
+    missing = "no value this month; needs subscriptions"
+    assert table["why"].to_dict() == {"grr": "", "nrr": "n below 30", "mrr": missing, "payback_months": "",
+                                      "ltv": "no value this month: not_estimable"}

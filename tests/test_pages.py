@@ -102,6 +102,14 @@ class TestCards:
         enough = self.card(("logo_churn_rate", 0.1, {"unit": "share", "n": 30}), ids=["logo_churn_rate"])
         assert few.find(class_="badge").text == "indicative" and enough.find(class_="badge") is None
 
+    def test_intervals_that_overlap_make_no_judgement(self):
+        wide = {"unit": "share", "low": 0.9, "high": 1.0}
+        near = {"unit": "share", "low": 0.8, "high": 0.85, "period": "2025-05"}
+        card = self.card(("nrr_12m", 0.95, wide), ("nrr_12m", 0.82, near),
+                         ("nrr_12m", 1.01, wide | {"period": "2024-06", "high": 1.1}), ids=["nrr_12m"])
+        changes = [p.get_text(" ").strip() for p in card.select(".change")]
+        assert changes[0].endswith("vs last month, better") and changes[1].endswith("vs a year ago, within the interval")
+
     def test_an_unknown_figure_says_why(self):
         row = {"unit": "ratio", "n": 0, "method": "needs marketing_spend"}
         card = self.card(("ltv_to_cac", np.nan, row), ids=["ltv_to_cac"])
@@ -167,7 +175,7 @@ class TestFigures:
         rows = metrics(*[("logo_churn_rate", value, {"period": m, "unit": "share", "low": 0.01, "high": 0.09})
                          for m, value in zip(months, [0.04, 0.06] * 6 + [0.2], strict=True)])
         figure = soup(page.series(rows, "logo_churn_rate")).figure
-        assert "was 20,0\u00a0%: above its normal range" in figure.img["alt"]
+        assert ": 20,0\u00a0%, above its normal range" in figure.img["alt"]
         assert len(figure.select("tbody tr")) == 13 and "Low" in figure.table.thead.text
 
 

@@ -792,3 +792,19 @@ def test_run_exits_1_without_a_traceback_and_leaves_nothing(tmp_path, monkeypatc
     told = f"{left.value.code}{printed.out}{printed.err}"  # python prints a text it exits with, and exits 1
     assert isinstance(left.value.code, str) and str(path) in told and "Traceback" not in told
     assert os.listdir(tmp_path) == ["book.yaml"]
+
+
+@pytest.mark.parametrize(("section", "told"), [
+    ("targets: {grr_12m: {2025-06: 90}}", "targets.grr_12m.2025-06: grr_12m is a share, written as a fraction from 0 to 1"),
+    ("verdicts: {R-NRR-1: {target: 105}}", "verdicts.R-NRR-1.target: nrr_12m is a share, written as a fraction from 0 to 5"),
+    ("verdicts: {R-CHURN-1: {low: -0.1}}", "(got -0.1)"),
+    ("verdicts: {R-SUS-1: {target: 3}}", "verdicts.R-SUS-1: has no target or low to set"),
+])
+def test_percents_for_shares_and_targets_of_rules_without_one_are_refused(tmp_path, section, told):
+    path = tmp_path / "a.yaml"
+    head = "report: {name: a, title: A, month: 2025-06}\nsources: {transactions: {path: a.csv}}\n"
+    path.write_text(head + section, encoding="utf-8")
+    with pytest.raises(ReportError, match=re.escape(told)):
+        load_params(path)
+    path.write_text(head + "targets: {nrr_12m: {2025-06: 1.1}, mrr: {2025-06: 90}}\nverdicts: {R-NRR-1: {target: 1.05}}")
+    assert load_params(path).targets["nrr_12m"] == {"2025-06": 1.1}

@@ -148,8 +148,8 @@ CARD = {"label": "NRR", "value": 0.978, "unit": "share", "good": "up"}
     ({"last_year": 0.95}, "▲ up 2.8 points vs a year ago, better", "better"),
     ({"previous": 0.9779}, "■ unchanged vs last month", None),                      # 0.01 points are shown as none
     ({"previous": None}, "no comparison with last month", None),
-    ({"previous": 0.994, "usual": True}, "▼ down 1.6 points vs last month, as usual", None),   # no more than it moves anyway
-    ({"last_year": 0.95, "usual": True}, "▲ up 2.8 points vs a year ago, better", "better"),
+    ({"previous": 0.994, "unsure": {"previous": "as usual"}}, "▼ down 1.6 points vs last month, as usual", None),
+    ({"last_year": 0.95, "unsure": {"previous": "as usual"}}, "▲ up 2.8 points vs a year ago, better", "better"),
     ({"value": 110, "unit": "count", "previous": 100}, "▲ up 10.0% vs last month, better", "better"),
     ({"value": 110, "unit": "count", "previous": 100, "good": "down"}, "▲ up 10.0% vs last month, worse", "worse"),
     ({"value": 110, "unit": "count", "previous": 100, "good": None}, "▲ up 10.0% vs last month", None),

@@ -209,7 +209,7 @@ def luminance(colour: str) -> float:
 
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 def test_text_can_be_read_in_both_schemes(scheme):
-    css = (HELPERS / "template" / "components.css").read_text(encoding="utf-8")
+    css = "".join((HELPERS / "template" / f"{name}.css").read_text(encoding="utf-8") for name in ("components", "style"))
     colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", re.findall(r":root \{(.*?)\}", css, re.DOTALL)[scheme]))
     shades = {name: luminance(colour) for name, colour in colours.items()}
     for name in ("text", "quiet", "link", "good", "act", "watch", "unclear"):

@@ -133,6 +133,12 @@ def channel_ratios(members: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(ratios)
 
 
+def holdout_ratios(holdout: pd.DataFrame) -> pd.DataFrame:
+    """Predictions over what came, by model: purchases and departures on one scale. holdout : clv_holdout."""
+    table = holdout.set_index("model")[["predicted", "low", "high", "actual"]].astype(float)
+    return table.drop(columns="actual").div(table["actual"].where(table["actual"] > 0), axis=0)
+
+
 def classic_methods(months, churn, worth, margin, transactions: bool) -> list[tuple]:
     """The LTVs that multiply averages: ARPU × lifetime, order value × frequency × lifetime, and the first with margin."""
     whole = worth.get(("all", "all"), ltv.UNKNOWN)

@@ -46,7 +46,9 @@ def moves(metrics: pd.DataFrame, movements: pd.DataFrame, period: str) -> pd.Dat
     by_number = (new - old) * before / old if old else np.nan
     rows = [("last month", before, "total"), ("number of orders", by_number, "change"),
             ("order value", now - before - by_number, "change"), ("this month", now, "total")]
-    return pd.DataFrame(rows, columns=["label", "value", "kind"]) if np.isfinite(by_number) else bridge(movements.head(0))
+    if np.isnan(by_number):  # no orders to part it by
+        rows[1:3] = [("change", now - before, "change")]
+    return pd.DataFrame(rows, columns=["label", "value", "kind"]).fillna({"value": 0.0})
 
 
 def forecast(months: pd.DataFrame, labels: dict[int, str], *, name: str, column: str, confidence: float) -> pd.DataFrame:
@@ -89,7 +91,8 @@ def levers(metrics: pd.DataFrame, months: pd.DataFrame, period: str) -> pd.DataF
     rows = [
         ("Unit price", price, "money", "+1%", base * 0.01 * left, active,
          "1% of the base, for the customers who stay"),
-        ("Churn", churn, "share", "−0.5 points a month", base * better, active, "base × Σ ((1 − c + 0.005)^t − (1 − c)^t)"),
+        ("Churn", churn, "share", f"−{100 * step:.2g} points a month", base * better, active,
+         "base × Σ ((1 − c + step)^t − (1 − c)^t)"),
     ]
     if recurring:
         stays = sum(((1 - churn) ** np.arange(12 - month)).sum() for month in range(12))
@@ -104,8 +107,8 @@ def levers(metrics: pd.DataFrame, months: pd.DataFrame, period: str) -> pd.DataF
         rows += [
             ("Purchase frequency", whole.get("purchase_frequency", np.nan), "per_year", "+1%", base * 0.01 * left, active,
              "1% of the base, for the customers who stay"),
-            ("New customers", year["new"].mean(), "count", "+10%", year["revenue_new"].sum() * 0.1, year["new"].sum(),
-             "10% of what the new of twelve months bought in their first month"),
+            ("New customers", year["new"].mean(), "count", "+10%", year["revenue_new"].mean() * 12 * 0.1,
+             year["new"].mean() * 12, "10% of what the new customers of a year buy in their first month"),
         ]
     table = pd.DataFrame(rows, columns=LEVERS)
     return table[table["gain_12m"] > 0].sort_values("gain_12m", ascending=False, kind="stable", ignore_index=True)
@@ -126,6 +129,8 @@ def readiness(metrics: pd.DataFrame, definitions: dict[str, dict], period: str, 
         known = row is not None and (pd.notna(row["value"]) or row["method"] == ">H")
         few = known and row["n"] < least and entry["unit"] not in ("count", "money")
         status = "indicative" if few else "ready" if known else "impossible"
-        why = f"n below {least}" if few else "" if known else f"needs {entry['needs']}" if row is None else row["method"]
+        why = f"n below {least}" if few else "" if known else f"no value this month; needs {entry['needs']}"
+        if not known and row is not None and row["method"]:
+            why = f"no value this month: {row['method']}"
         rows.append((name, status, np.nan if row is None else row["n"], why))
     return pd.DataFrame(rows, columns=["metric", "status", "n", "why"])
