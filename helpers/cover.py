@@ -14,6 +14,8 @@ from helpers import charts, findings, tables, verdicts
 from helpers.contracts import BOOKS, definitions
 from helpers.pages import Page
 
+DECIDED = "rule decision owner due_on metric value unit".split()  # what is read of last month's decisions
+
 
 def publish(page: Page) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Collect the pages' parts into metrics.csv, verdicts.csv and tables/checks.csv; returns the three."""
@@ -54,7 +56,7 @@ def headline(page: Page, metrics: pd.DataFrame, moves: pd.DataFrame, decisions: 
 
 def became(page: Page, metrics: pd.DataFrame, found: pd.DataFrame) -> HTML:
     """What became of the decisions of last month's published report."""
-    before, earlier = str(pd.Period(page.period, "M") - 1), page.book.earlier("decisions", verdicts.DECISION)
+    before, earlier = str(pd.Period(page.period, "M") - 1), page.book.earlier("decisions", DECIDED)
     if earlier is None:
         return tables.paragraph(f"No report of {before} was published before this one: there is nothing to look back on.")
     table = verdicts.became(earlier, metrics, found)
@@ -75,6 +77,7 @@ def definitions_changed(page: Page) -> HTML:
     before = page.book.earlier("definitions", ["metric", "version"])
     if before is None:
         return HTML("")
+    before = before.drop_duplicates("metric")
     both = now.merge(before, on="metric", how="outer", suffixes=("", "_before"), validate="one_to_one")
     changed = both[both["version"] != both["version_before"]]
     return page.table(changed, "Definitions changed since last month: figures before and after do not compare")

@@ -66,16 +66,16 @@ class Book:
             raise ReportError(f"There is no table {name} in this run", remedy="Run the notebooks 01 to 05 first.")
         return read_csv(path)
 
-    def earlier(self, name: str, columns: Sequence[str]) -> pd.DataFrame | None:
-        """A table of last month's published report under params.history; None where there is none.
+    def earlier(self, name: str, columns: Sequence[str], months: int = 1) -> pd.DataFrame | None:
+        """A table of the report published so many months before, under params.history; None where there is none.
 
         Raises ReportError where the file is not such a table.
         """
-        path = self.params.earlier(name)
+        path = self.params.earlier(name, months)
         if path is None or not path.is_file():
             return None
         try:
-            return read_csv(path)[[*columns]].drop_duplicates(columns[0])
+            return read_csv(path)[[*columns]]
         except (KeyError, ValueError, OSError):
             remedy = "Run that month again, or set history: null to go on without it."
             raise ReportError(f"{path} is damaged", [f"it should hold the columns {', '.join(columns)}"], remedy) from None
@@ -176,7 +176,7 @@ def commentary(params: Params) -> tuple[str, str] | None:
     except (UnicodeDecodeError, OSError):
         raise ReportError(f"{path} is not a text file in UTF-8") from None
     text, _, last = words.rpartition("\n")
-    problems = [] if re.match(r"(—|–|--) *\w", last) else [
+    problems = [] if re.match(r"(—|–|--)(?!-).*\w", last) else [
         f"the last line must be a signature, such as '— Ann Lee, head of data' (got {last[:60]!r})"]
     problems += [] if text.strip() else ["there are no words above the signature"]
     problems += [f"it has {len(words):,} letters, at most {COMMENTARY:,} are shown"] if len(words) > COMMENTARY else []

@@ -39,6 +39,17 @@ class Page:
         """The business events of the last 25 months: `date, label, kind`."""
         return self.book.frame("summaries/events")
 
+    @cached_property
+    def published(self) -> dict[str, pd.DataFrame]:
+        """Company-wide metrics as published last month and a year ago, by id: for those that a book shows of one month only."""
+        found, columns = {}, ["metric", "dimension", "period", "value", "low", "high"]
+        for side, months in (("previous", 1), ("last_year", 12)):
+            table, period = self.book.earlier("metrics", columns, months), str(pd.Period(self.period, "M") - months)
+            table = pd.DataFrame(columns=columns) if table is None else table
+            whole = table[(table["dimension"] == "all") & (table["period"] == period)]
+            found[side] = whole.drop_duplicates("metric").set_index("metric")
+        return found
+
     def unit(self, text: str) -> charts.Unit:
         """A chart's unit, whose numbers are written as in the report's locale."""
         return charts.Unit(text, self.formats.locale)
@@ -86,6 +97,10 @@ class Page:
                 if usual.low <= now <= usual.high and not findings.rolls(name):
                     unsure["previous"] = "as usual"
                 card |= {"trend": trend.to_list(), "previous": trend.iloc[-2], "last_year": trend.iloc[0], "unsure": unsure}
+            elif pd.notna(row["value"]):
+                before = {side: table.loc[name] for side, table in self.published.items() if name in table.index}
+                unsure = {side: "within the interval" for side in before if overlap(row, before[side])}
+                card |= {"previous": None, "last_year": None, "unsure": unsure} | {s: b["value"] for s, b in before.items()}
             if self.period in (plan := self.book.params.targets.get(name, {})):
                 card["target"] = plan[self.period]
             shown.append(card)

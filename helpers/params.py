@@ -183,10 +183,12 @@ class Params(Section):
         """Rule id -> the terms that the file sets, and none that it leaves to rules.yaml."""
         return {rule: terms.model_dump(exclude_none=True) for rule, terms in self.verdicts.items()}
 
-    def earlier(self, table: str) -> Path | None:
-        """Where last month's published report keeps a table; None without a history."""
-        month, folder = month_label(month_index(self.report.month) - 1), self.history
-        return ROOT / folder / self.report.name / month / "tables" / f"{table}.csv" if folder else None
+    def earlier(self, table: str, months: int = 1) -> Path | None:
+        """Where the report published so many months before this one keeps a table; None without a history."""
+        if not self.history:
+            return None
+        folder = ROOT / self.history / self.report.name / month_label(month_index(self.report.month) - months)
+        return folder / "metrics.csv" if table == "metrics" else folder / "tables" / f"{table}.csv"
 
     def resolve(self, path: str) -> Path:
         """A path of this file as an absolute one."""

@@ -31,7 +31,7 @@ from helpers.params import Params, load_params, nearest, to_yaml  # noqa: E402
 from helpers.pdf import find_browser, print_pdf  # noqa: E402
 
 HERE = Path(__file__).parent
-HISTORY = ("decisions", "definitions")  # the tables of last month's report that a run reads
+HISTORY = (("decisions", 1), ("definitions", 1), ("metrics", 1), ("metrics", 12))  # what a run reads of which month before
 PARAMETERS = "month, params_file, run_dir"
 IMPORTS = "from helpers import charts, marts, pages\nfrom helpers.metrics import ltv_cac"
 PACKAGES = ("ltv-report", "duckdb", "matplotlib", "nbconvert", "numpy", "pandas", "papermill", "scipy", "seaborn")
@@ -325,7 +325,7 @@ def write_manifest(run: Run, notebooks: list[Notebook]) -> None:
         path.relative_to(run.work).as_posix(): sha256(path)
         for path in sorted(run.work.rglob("*")) if path.is_file() and path.name != "run.log"
     }
-    earlier = [path for path in map(run.params.earlier, HISTORY) if path and path.is_file()]
+    earlier = [path for name, months in HISTORY if (path := run.params.earlier(name, months)) and path.is_file()]
     manifest = {
         "report": run.params.report.model_dump(),
         "started": run.started.isoformat(timespec="seconds"),
@@ -334,7 +334,7 @@ def write_manifest(run: Run, notebooks: list[Notebook]) -> None:
         "versions": {"python": sys.version.split()[0]} | {package: version(package) for package in PACKAGES},
         "definitions": sha256(HERE / "definitions.yaml"),
         "inputs": [row | {"rows": int(row["rows"])} for row in table(run.work / "tables" / "inputs.csv")],
-        "history": {"/".join(path.parts[-4:]): sha256(path) for path in earlier},
+        "history": {path.relative_to(ROOT / run.params.history).as_posix(): sha256(path) for path in earlier},
         "notebooks": [{"name": n.name, "status": n.status, "seconds": n.seconds} for n in notebooks],
         "outputs": outputs,
     }

@@ -91,7 +91,9 @@ def provisional(verdicts: pd.DataFrame, checks: pd.DataFrame, stale: bool = Fals
 
 def decisions(verdicts: pd.DataFrame, *, as_of: date, overrides: dict[str, dict], most: int = 3) -> pd.DataFrame:
     """What to decide by as_of + the rule's days, in DECISION: of act, then watch, the most at stake; R-SUS-1 asks nothing."""
-    due = ordered(verdicts[verdicts["severity"].isin(["act", "watch"]) & (verdicts["rule"] != "R-SUS-1")]).head(most)
+    due = verdicts[verdicts["severity"].isin(["act", "watch"])]
+    twice = ["R-SUS-1", *(["R-NRR-1"] if due["rule"].eq("R-RET-1").any() else [])]  # what is lost is one decision
+    due = ordered(due[~due["rule"].isin(twice)]).head(most)
     due = due.join(pd.DataFrame(rules(overrides)).T[["action", "owner", "days"]], on="rule")
     due["due_on"] = [as_of + timedelta(days=days) for days in due["days"]]
     return due.assign(rank=due.index + 1).rename(columns={"action": "decision", "statement": "because"})[DECISION]

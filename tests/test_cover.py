@@ -50,7 +50,7 @@ class Book(SimpleNamespace):
                   ("plans", None)]
         return pd.DataFrame(newest, columns=["table", "newest"])
 
-    def earlier(self, name, columns):
+    def earlier(self, name, columns, months=1):
         return self.before.get(name)
 
     def words(self):

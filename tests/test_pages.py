@@ -40,6 +40,13 @@ class Book(SimpleNamespace):
     def sql(self, name):
         return "select 1 as one"
 
+    def earlier(self, name, columns, months):
+        value = {1: 100.0, 12: None}[months]
+        period = str(pd.Period("2025-06", "M") - months)
+        rows = [("ltv", "all", period, value, 90.0, 110.0), ("ltv", "all", "2025-06", 7.0, 1.0, 9.0),
+                ("ltv", "plan", period, 7.0, 1.0, 9.0)]
+        return None if value is None else pd.DataFrame(rows, columns=columns)
+
     def frame(self, name):
         return pd.DataFrame({"one": range(12)} if name != "summaries/events" else {"date": [], "label": [], "kind": []})
 
@@ -128,9 +135,13 @@ class TestCards:
         words = self.card(("ltv", 120.0), ("ltv", 100.0, {"period": "2025-04"})).get_text(" ")
         assert "no comparison with last month" in words and "no comparison with a year ago" in words
 
-    def test_one_month_alone_has_no_trend(self):
+    def test_one_month_alone_has_no_trend_and_is_set_against_what_was_published(self):
         card = self.card(("ltv", 120.0))
-        assert card.find("img") is None and " vs " not in card.get_text(" ")
+        changes = [" ".join(p.get_text(" ").split()) for p in card.select(".change")]
+        assert card.find("img") is None
+        assert changes == ["▲ up 20,0 % vs last month, better", "no comparison with a year ago"]
+        near = self.card(("ltv", 120.0, {"low": 105.0, "high": 130.0})).select_one(".change")
+        assert near.get_text(" ").endswith("vs last month, within the interval")
 
     def test_a_figure_without_a_good_direction_is_not_judged(self):
         words = {name: self.card((name, 120.0), (name, 100.0, {"period": "2025-05"}), ids=[name]).get_text(" ")

@@ -396,9 +396,15 @@ class TestDecisions:
 
     def test_act_before_watch_and_more_money_first_without_the_unclear_the_good_and_the_sum(self):
         every = self.found(most=9)
-        assert every["rule"].to_list() == ["R-RET-1", "R-CHURN-1", "R-MAR-1", "R-NRR-1"]  # 480, 298; 120, 60 a year
-        assert every["severity"].to_list() == ["act", "act", "watch", "watch"]
+        assert every["rule"].to_list() == ["R-RET-1", "R-CHURN-1", "R-MAR-1"]  # 480, 298; 120 a year
+        assert every["severity"].to_list() == ["act", "act", "watch"]
         assert self.found()["rank"].to_list() == [1, 2, 3]
+
+    def test_a_net_loss_is_decided_with_the_gross_one(self):
+        lost = [share("nrr_12m", 0.95), metric("mrr", 100.0, unit="USD")]
+        alone = verdicts.decisions(retained(*lost), as_of=date(2025, 7, 1), overrides={})
+        both = verdicts.decisions(retained(*lost, share("grr_12m", 0.5)), as_of=date(2025, 7, 1), overrides={})
+        assert (alone["rule"].to_list(), both["rule"].to_list()) == (["R-NRR-1"], ["R-RET-1"])
 
     def test_say_what_who_by_when_and_why(self):
         row = self.found().iloc[1]
