@@ -140,15 +140,16 @@ class TestDemo:
                 assert ".work" not in text.replace('run_dir = \\"outputs/.work/demo/2025-06', ""), path.name
 
 
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as play:
+        options = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
+        yield play.chromium.launch(executable_path=CHROMIUM, args=options)
+
+
 @pytest.mark.skipif(not CHROMIUM and "CI" not in os.environ, reason="needs Chromium")
 class TestPages:
     """In a real Chromium: every page of every example."""
-
-    @pytest.fixture(scope="class")
-    def browser(self):
-        with sync_playwright() as play:
-            options = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
-            yield play.chromium.launch(executable_path=CHROMIUM, args=options)
 
     @pytest.fixture(params=["demo", "cdnow", "grocery", "telco"])
     def pages(self, request):
