@@ -60,14 +60,13 @@ def became(page: Page, metrics: pd.DataFrame, found: pd.DataFrame) -> HTML:
     if earlier is None:
         return tables.paragraph(f"No report of {before} was published before this one: there is nothing to look back on.")
     table = verdicts.became(earlier, metrics, found)
-    for side in ("then", "now"):
-        table[side] = [page.number(value, unit) for value, unit in zip(table[side], table["unit"], strict=True)]
+    table = table.assign(**{side: page.texts(table, side) for side in ("then", "now")})
     return page.table(table.drop(columns="unit"), f"What became of the decisions of {before}", {"due_on": "date"})
 
 
 def levers(page: Page, levers: pd.DataFrame) -> HTML:
-    now = [page.number(value, unit) for value, unit in zip(levers["now"], levers["unit"], strict=True)]
-    return page.table(levers.assign(now=now).drop(columns="unit"), "Levers, by what one step brings", {"gain_12m": "money"})
+    shown = levers.assign(now=page.texts(levers, "now"))
+    return page.table(shown.drop(columns="unit"), "Levers, by what one step brings", {"gain_12m": "money"})
 
 
 def definitions_changed(page: Page) -> HTML:

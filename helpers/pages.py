@@ -57,6 +57,10 @@ class Page:
     def number(self, value, unit: str = "money") -> str:
         return tables.number(value, unit, self.formats)
 
+    def texts(self, frame: pd.DataFrame, column: str) -> list[str]:
+        """A column's values, each in the `unit` of its row."""
+        return [self.number(value, unit) for value, unit in zip(frame[column], frame["unit"], strict=True)]
+
     def given(self, needs: str, show: Callable[[], object], *, section: str = "") -> object:
         """What `show` makes where the table `needs` is given; else, under `section`, a box that says what it would unlock."""
         if set(needs.split(" or ")) & self.book.given:
@@ -90,17 +94,19 @@ class Page:
                 card |= {"n": None, "why": "beyond the horizon" if row["method"] == ">H" else row["method"]}
             elif row["n"] < self.book.params.policy.min_customers and unit not in ("count", "money"):
                 card["badge"] = "indicative"
-            if trend.notna().sum() > 1:
-                usual, now = findings.normal_range(trend, unit)
-                unsure = {side: "within the interval" for side, at in (("previous", -2), ("last_year", 0))
-                          if months[at] in series.index and overlap(row, series.loc[months[at]])}
-                if usual.low <= now <= usual.high and not findings.rolls(name):
-                    unsure["previous"] = "as usual"
-                card |= {"trend": trend.to_list(), "previous": trend.iloc[-2], "last_year": trend.iloc[0], "unsure": unsure}
-            elif pd.notna(row["value"]):
-                before = {side: table.loc[name] for side, table in self.published.items() if name in table.index}
+            several = trend.notna().sum() > 1
+            if several or pd.notna(row["value"]):
+                past = {"previous": months[-2], "last_year": months[0]}
+                before = {side: series.loc[at] for side, at in past.items() if at in series.index}
+                if not several:
+                    before = {side: table.loc[name] for side, table in self.published.items() if name in table.index}
                 unsure = {side: "within the interval" for side in before if overlap(row, before[side])}
                 card |= {"previous": None, "last_year": None, "unsure": unsure} | {s: b["value"] for s, b in before.items()}
+            if several:
+                usual, now = findings.normal_range(trend, unit)
+                card["trend"] = trend.to_list()
+                if usual.low <= now <= usual.high and not findings.rolls(name):
+                    unsure["previous"] = "as usual"
             if self.period in (plan := self.book.params.targets.get(name, {})):
                 card["target"] = plan[self.period]
             shown.append(card)
@@ -111,10 +117,7 @@ class Page:
         """Company-wide metrics of the month by name, each value in its own unit, with interval, n and method."""
         found = metrics[(metrics["dimension"] == "all") & (metrics["period"] == self.period)].set_index("metric")
         found = found.loc[[name for name in ids if name in found.index]]
-        text = {
-            side: [self.number(value, unit) for value, unit in zip(found[side], found["unit"], strict=True)]
-            for side in ("value", "low", "high")
-        }
+        text = {side: self.texts(found, side) for side in ("value", "low", "high")}
         names = [definitions()[name]["name"] for name in found.index]
         self.shown |= dict.fromkeys(found.index)
         columns = {"metric": names, **text, "n": found["n"].to_numpy(), "method": found["method"].fillna("").to_numpy()}

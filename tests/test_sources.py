@@ -292,22 +292,12 @@ def amounts(folder: Path, values: list[str], mark: str = ";", **how) -> list[Dec
     return [row[0] for row in rows(engine_for(folder, "\n".join([HEADER.replace(",", mark), *lines]), **how), "amount")]
 
 
-def test_a_decimal_comma_is_recognised(tmp_path):
-    found = amounts(tmp_path, ["1,5", "-1.234,56", "1.234", "1 234,50", "1.234.567", "7", ",5"])
-    assert [str(value) for value in found] == [
-        "1.5000",
-        "-1234.5600",
-        "1234.0000",
-        "1234.5000",
-        "1234567.0000",
-        "7.0000",
-        "0.5000",
-    ]
-
-
-def test_a_decimal_point_is_recognised(tmp_path):
-    found = amounts(tmp_path, ["1.5", "-1,234.56", "1,234", "1\u202f234.50", "1,234,567", "+7", ".5"])
-    assert [str(value) for value in found] == [
+@pytest.mark.parametrize("values", [
+    ["1,5", "-1.234,56", "1.234", "1 234,50", "1.234.567", "7", ",5"],
+    ["1.5", "-1,234.56", "1,234", "1\u202f234.50", "1,234,567", "+7", ".5"],
+], ids=["comma", "point"])
+def test_a_decimal_mark_is_recognised(tmp_path, values):
+    assert [str(value) for value in amounts(tmp_path, values)] == [
         "1.5000",
         "-1234.5600",
         "1234.0000",
