@@ -35,12 +35,25 @@ class ReportError(Exception):
 
 @dataclass(frozen=True)
 class Table:
-    """A canonical table: `columns` (name -> SQL type), those it must have, accepted values, and what it unlocks."""
+    """The contract of a canonical table; contracts.yaml says what each term means."""
 
+    name: str
     columns: dict[str, str]
     required: list[str]
     unlocks: str
+    moment: str
+    worth: str = ""
+    latest: str = ""
+    may_be_empty: list[str] = field(default_factory=list)
+    convert: list[str] = field(default_factory=list)
+    defaults: dict[str, str] = field(default_factory=dict)
+    key: list[str] = field(default_factory=list)
     accepted: dict[str, list[str]] = field(default_factory=dict)
+    at_least: dict[str, int] = field(default_factory=dict)
+    not_before: dict[str, str] = field(default_factory=dict)
+    refuse: dict[str, list[str]] = field(default_factory=dict)
+    later: dict[str, list[str]] = field(default_factory=dict)
+    people: list[str] = field(default_factory=lambda: ["customer_id"])
 
 
 def read_yaml(name: str) -> dict:
@@ -48,9 +61,11 @@ def read_yaml(name: str) -> dict:
     return yaml.safe_load((Path(__file__).parent / name).read_text(encoding="utf-8"))
 
 
-TABLES = {name: Table(**terms) for name, terms in read_yaml("contracts.yaml").items()}
+TABLES = {name: Table(name, **terms) for name, terms in read_yaml("contracts.yaml").items()}
+# Marts that are a table's kept rows as they are, ordered by all columns, for equal rows may stand twice.
+KEPT = ("addons", "business_events", "usage", "feedback", "support_tickets", "touches", "fx_rates", "ledger_control")
 # The marts in the order they are made, each with its key, which also orders its rows.
-MARTS = {
+MARTS: dict[str, tuple[str, ...]] = {
     "transactions": ("transaction_id", "line_no"),
     "subscriptions": ("subscription_id", "valid_from"),
     "spells": ("customer_id", "spell"),
@@ -59,14 +74,11 @@ MARTS = {
     "customer_months": ("customer_id", "month"),
     "rfm_months": ("customer_id", "month"),
     "rfm_customers": ("customer_id",),
-    "addons": ("customer_id", "addon_id", "file", "line"),
     "plans": ("plan_id",),
     "marketing_spend": ("month", "channel", "kind"),
     "costs": ("month", "category"),
-    "business_events": ("date", "label", "file", "line"),
+    **{name: tuple(TABLES[name].columns) for name in KEPT},
 }
-
-
 BOOKS = ("transactions", "subscriptions")  # a report needs one of them, and is as fresh as their newest row
 
 

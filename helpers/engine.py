@@ -7,10 +7,12 @@ from pathlib import Path
 
 import duckdb
 import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from helpers.contracts import ReportError
 
 SQL = Path(__file__).parent / "sql"
+MEMORY = "1300MB"  # beyond it DuckDB spills to disk: a run stays below 2 GB with Python and pandas
 
 
 class Engine:
@@ -18,9 +20,11 @@ class Engine:
 
     def __init__(self, spill: Path | None = None) -> None:
         """spill : folder for what does not fit into memory."""
-        self.connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
+        self.connection = duckdb.connect(config={"autoinstall_known_extensions": "false", "memory_limit": MEMORY})
         if spill:
             self.connection.execute("set temp_directory = $folder", {"folder": str(spill)})
+        self.connection.execute("attach ':memory:' as book (compress)")  # tables that fit into memory several times over
+        self.connection.execute("use book")
         self.connection.execute(read_sql("macros"))
 
     def register(self, name: str, source: duckdb.DuckDBPyRelation | pd.DataFrame | Path) -> None:
@@ -32,9 +36,13 @@ class Engine:
         else:
             source.create(name)  # read once: text is parsed slowly, and asked for several times
 
-    def build(self, name: str, query: str) -> None:
-        """Run a query and keep its result as the table `name`."""
-        self._run(query).create(name)
+    def build(self, name: str, query: str, **names) -> None:
+        """Run a query and keep its result as the table `name`; `names`: what a template of SQL is filled with."""
+        self._run(query, **names).create(name)
+
+    def define(self, name: str, query: str, **names) -> None:
+        """Make a query readable under `name`; it runs anew wherever it is read."""
+        self._run(query, **names).create_view(name)
 
     def frame(self, query: str) -> pd.DataFrame:
         """The result of a summary query; decimals, and counts that may be unknown, arrive as float64."""
@@ -46,17 +54,24 @@ class Engine:
         """A table or view by name, as a relation: rows stay in the engine."""
         return self.connection.table(name)
 
-    def write(self, name: str, path: Path, key: tuple[str, ...]) -> None:
-        """Write a table as Parquet, ordered by its key so that equal data give equal bytes."""
+    def write(self, query: str, path: Path, key: tuple[str, ...], **names) -> None:
+        """Write what a query makes as Parquet, ordered by its key so that equal data give equal bytes."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.table(name).order(", ".join(key)).write_parquet(str(path), compression="zstd")
+        rows = self._run(query, **names)
+        rows.order(", ".join(f'"{column}"' for column in key)).write_parquet(str(path), compression="zstd")
 
-    def _run(self, query: str) -> duckdb.DuckDBPyRelation:
+    def _run(self, query: str, **names) -> duckdb.DuckDBPyRelation:
         try:
-            return self.connection.sql(read_sql(query))
+            return self.connection.sql(read_sql(query) if not names else template(query).render(names))
         except duckdb.Error as error:
             error.add_note(f"in helpers/sql/{query}.sql")
             raise
+
+
+@cache
+def template(query: str):
+    """A query of helpers/sql that holds for several tables, to be filled with names from contracts.yaml."""
+    return Environment(loader=FileSystemLoader(SQL), undefined=StrictUndefined).get_template(f"{query}.sql")
 
 
 @cache

@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from helpers.contracts import MARTS, ROOT, TABLES, ReportError
+from helpers.contracts import KEPT, MARTS, ROOT, TABLES, ReportError
 from helpers.demo import FILES, write_demo
 from helpers.engine import Engine, read_sql
 from helpers.params import Params, Policy, load_params, month_index, month_label, month_start
 from helpers.sources import SourceFile, read_source
 
+PEOPLE = [(name, column) for name, table in TABLES.items() for column in table.people if column in table.columns]
 FIRST_MONTH = 1970 * 12 + 1
 SEGMENTS = Path(__file__).parent / "rfm_segments.yaml"
 COMMENTARY = 20_000  # letters
@@ -113,15 +114,11 @@ def prepare(params_file: str, month: str | None, run_dir: str) -> Book:
     params, folder = load_params(params_file, month or None), place(run_dir)
     folder.mkdir(parents=True, exist_ok=True)
     book = Book(params, folder, stage(params, folder))
-    for name in MARTS:
-        book.engine.build(f"mart_{name}", f"marts/{name}")
-    keys = book.frame("summaries/mart_keys")
-    broken = keys[keys["rows"] != keys["keys"]]
-    if len(broken):
-        found = [f"{row.mart}: {row.rows} rows, {row.keys} keys" for row in broken.itertuples()]
-        raise ReportError("A mart repeats its key, which is a fault of the kit: the run stops;", found)
     for name, key in MARTS.items():
-        book.engine.write(f"mart_{name}", folder / "marts" / f"{name}.parquet", key)
+        path = folder / "marts" / f"{name}.parquet"
+        names = {"table": TABLES[name]} if name in KEPT else {}
+        book.engine.write(f"marts/{'kept' if names else name}", path, key, **names)
+        book.engine.register(f"mart_{name}", path)
     return book
 
 
@@ -141,9 +138,9 @@ def stage(params: Params, spill: Path | None = None) -> Engine:
             problems.append(str(error))
     if problems:
         raise ReportError("\n\n".join(problems))
-    for table in TABLES:
-        engine.build(f"staged_{table}", f"staging/{table}")
-    engine.build("staged_rows", "staging/rows")
+    judge(engine, list(TABLES))
+    engine.build("read_rows", "staging/read", tables=TABLES)
+    engine.build("staged_rows", "staging/rows", tables=list(TABLES))
     engine.register("source_files", inputs_frame(files))
     rejected = engine.frame("summaries/rejections")
     foreign = rejected[rejected["rule"] == "other currency than the report"]
@@ -159,6 +156,23 @@ def stage(params: Params, spill: Path | None = None) -> Engine:
         found = [f"{row.table}: {row.rows} rows {row.stage}" for row in others.itertuples()]
         raise ReportError(f"No row is left before {params.as_of}: there is nothing to report, and the book", found, remedy)
     return engine
+
+
+def judge(engine: Engine, tables: Sequence[str]) -> None:
+    """`raw_…` -> `staged_…`: every row with its stage. Rates come first, and who is who, for the others ask for them."""
+    engine.build("identity", "staging/identity", people=[(name, column) for name, column in PEOPLE if name in tables])
+    for name in sorted(tables, key=lambda name: ("fx_rates", "customers", name).index(name)):
+        engine.define(f"judged_{name}", "staging/judged", table=TABLES[name])
+        if name == "transactions":
+            engine.define("named_transactions", "staging/named_transactions")
+            engine.build("shared_ids", "staging/shared_ids")
+            engine.define("staged_transactions", "staging/transactions")
+        else:
+            engine.build(f"staged_{name}", "staging/staged", table=TABLES[name])
+        if name == "fx_rates":
+            engine.build("rates", "staging/rates")
+        if name == "customers":
+            engine.define("internal", "staging/internal")
 
 
 def commentary(params: Params) -> tuple[str, str] | None:
@@ -187,23 +201,21 @@ def commentary(params: Params) -> tuple[str, str] | None:
 
 def settings(engine: Engine, params: Params) -> None:
     """Fill the small tables that queries join: run (one row), calendar (a row a month), rfm_codes."""
-    policy, last = params.policy, month_index(params.report.month)
-    run = {
+    last, said = month_index(params.report.month), params.policy.model_dump(exclude={"pandas_rows", "confidence"})
+    run = said | {
         "report_month": last,
         "as_of": pd.Timestamp(params.as_of),
         "report_zone": params.report.timezone,
         "currency": params.report.currency,
         "has_subscriptions": "subscriptions" in params.sources,
         "has_transactions": "transactions" in params.sources,
-        "inactive_days": policy.inactive_days,
-        "observed_from": pd.Timestamp(policy.observed_from) if policy.observed_from else pd.NaT,
-        "left_edge_months": policy.left_edge_months,
-        "grace_days": policy.grace_days,
-        "mrr_includes_discounts": policy.mrr_includes_discounts,
+        "has_rates": "fx_rates" in params.sources,
+        "observed_from": pd.Timestamp(params.policy.observed_from) if params.policy.observed_from else pd.NaT,
         "rfm_window_months": params.rfm.window_months,
         "holdout_weeks": params.ltv_cac.holdout_weeks,
     }
-    counts = ["report_month", "inactive_days", "grace_days", "left_edge_months", "rfm_window_months", "holdout_weeks"]
+    counts = ["report_month", "inactive_days", "grace_days", "left_edge_months", "rfm_window_months",
+              "holdout_weeks", "void_days"]
     kinds = dict.fromkeys(counts, "Int32") | dict.fromkeys(["as_of", "observed_from"], "datetime64[us]")
     engine.register("run", pd.DataFrame([run]).astype(kinds))
     months = np.arange(FIRST_MONTH, last + 1, dtype="int32")
@@ -211,9 +223,10 @@ def settings(engine: Engine, params: Params) -> None:
     ends = pd.to_datetime([month_start(int(m) + 1) for m in months]).astype("datetime64[us]")
     calendar = pd.DataFrame({"month": months, "month_start": starts, "month_end": ends})
     calendar["days"] = (calendar["month_end"] - calendar["month_start"]).dt.days.astype("int32")
-    calendar["active_from"] = calendar["month_end"] - pd.Timedelta(days=policy.inactive_days)
+    calendar["active_from"] = calendar["month_end"] - pd.Timedelta(days=params.policy.inactive_days)
     calendar["label"] = [month_label(int(m)) for m in months]
     engine.register("calendar", calendar)
+    engine.register("days", pd.DataFrame({"day": pd.date_range("1970-01-01", params.as_of, unit="s").date}))
     codes = yaml.safe_load(SEGMENTS.read_text(encoding="utf-8"))
     pairs = [(code, segment) for segment, members in codes.items() for code in members]
     engine.register("rfm_codes", pd.DataFrame(pairs, columns=["code", "segment"]))

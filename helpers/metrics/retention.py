@@ -48,9 +48,8 @@ def monthly_metrics(
     if not subscriptions:
         return rows
     rows += monthly(months, "mrr", months["mrr_end"], unit=currency, n=months["active_end"], basis="revenue")
-    for name in (f"mrr_{movement}" for movement in SIGNS if movement != "fx"):
+    for name in (f"mrr_{movement}" for movement in SIGNS):
         rows += monthly(moving, name, moving[name], unit=currency, n=moving["active_end"], basis="revenue")
-    rows += monthly(moving, "mrr_fx", 0.0, unit=currency, basis="revenue", method="one currency")
     lost = moving["mrr_contraction"] + moving["mrr_churn"]
     won = moving["mrr_new"] + moving["mrr_reactivation"] + moving["mrr_expansion"]
     ratio = share(won.to_numpy(), lost.to_numpy())
@@ -93,7 +92,7 @@ def movements(months: pd.DataFrame) -> pd.DataFrame:
     moving = months[months["moves"]].tail(13)
     table = pd.DataFrame({"month": moving["period"], "start": moving["mrr_start"]})
     for name in SIGNS:
-        table[name] = 0.0 if name == "fx" else moving[f"mrr_{name}"]
+        table[name] = moving[f"mrr_{name}"]
     table["end"] = moving["mrr_end"]
     return table.reset_index(drop=True)
 

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader
 from helpers.contracts import ROOT, TABLES, TIME, ReportError
 from helpers.engine import Engine
 from helpers.params import Source, month_index, month_label
-from helpers.sources.read import EXCEL, FAULTS, PARQUET, Call, Col, Const, canonical, open_file, sample
+from helpers.sources.read import EXCEL, FAULTS, PARQUET, Col, Const, canonical, open_file, sample
 from helpers.sources.sniff import NUMBERS, fingerprint, guess_columns, guess_dayfirst, guess_decimal, shape_of
 
 
@@ -63,9 +63,9 @@ def guess_source(file: Path) -> dict:
                 settings[key] = error
     moment = next((name for name in places if kinds[name] == TIME), "")
     how = Source(path=str(file), decimal=".", dayfirst=settings.get("dayfirst") is True, timezone="UTC")
-    day = Call("regexp_extract", Col(moment or "file"), Const(r"^(?:19[7-9]|2\d\d)\d-\d\d-\d\d"))
-    day = Call("try_strptime", day, Const("%Y-%m-%d")).cast("DATE").alias("day")
-    days = canonical(rows, table, places, how, "", 0).select(day)
+    day = (Col(moment) if moment else Const(None)).cast("DATE").alias("day")
+    days = canonical(rows, table, places, how, "UTC").select(day)
+    days = days.filter(Col("day").between(Const(date(1970, 1, 1)), Const(date(2999, 12, 31))))
     unnamed = [name == f"column{i}" or names.count(name) > 1 for i, name in enumerate(names, 1)]
     return {
         "table": table, "settings": settings, "missing": missing[table], "kinds": kinds,

@@ -13,7 +13,7 @@ import duckdb
 import pandas as pd
 from python_calamine import CalamineError, load_workbook
 
-from helpers.contracts import TABLES, TIME, ReportError
+from helpers.contracts import COUNT, FLAG, TABLES, TEXT, TIME, ReportError
 from helpers.engine import Engine
 from helpers.params import Params, Source, as_written, nearest
 from helpers.sources.sniff import NUMBERS, SAMPLE_LINES, fingerprint, guess_dates, guess_decimal, shape_of
@@ -24,7 +24,9 @@ Opened = tuple[Rows, list[str], int]  # rows, their columns' names in the file, 
 FAULTS = (ReportError, duckdb.Error, ValueError, OSError, CalamineError)  # what is wrong with a file, not with us
 PARQUET, EXCEL = (".parquet", ".pq"), (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 BLANKS = " \t\r\n\u00a0\u202f"
-OFFSET = r"(:[0-9]{2}(?:\.[0-9]+)?) ?([+-][0-9]{2}):?([0-9]{2})$"
+INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
+LINE = "file_row_number"  # as DuckDB calls a row's number in a Parquet file, from 0
+ROW = {"misread": TEXT, "misread_value": TEXT, "file": TEXT, "line": "bigint"}
 
 
 @dataclass(frozen=True)
@@ -62,21 +64,32 @@ def source_files(params: Params, table: str) -> list[Path]:
 
 
 def read_source(engine: Engine, params: Params, table: str) -> list[SourceFile]:
-    """Register `raw_<table>`: the canonical columns as text, empty as null; file, line, zone. Raises ReportError."""
+    """Register `raw_<table>`: canonical columns, typed; misread, misread_value, file, line. Raises ReportError.
+
+    misread : the first column whose cell holds something that cannot be read as its type; the cell is null then.
+    """
+    contract, files, problems, relations = TABLES[table], [], [], []
     if table not in params.sources:
-        none = pd.DataFrame(columns=[*TABLES[table].columns, "file", "line", "zone"], dtype="str")
-        engine.register(f"raw_{table}", none.astype({"line": "int64"}))
+        empty = [Const(None).cast(kind).alias(column) for column, kind in contract.columns.items()]
+        empty += [Const(None).cast(kind).alias(name) for name, kind in ROW.items()]
+        engine.connection.values([Const(0)]).select(*empty).limit(0).create_view(f"raw_{table}")
         return []
-    source, files, problems, relations = params.sources[table], [], [], []
+    source = params.sources[table]
     source = source.model_copy(update={"timezone": source.timezone or params.report.timezone})
     paths = source_files(params, table)
-    for path in paths:
+    for number, path in enumerate(paths):
         name = path.relative_to(os.path.commonpath([path.parent for path in paths])).as_posix()
         try:
             digest, encoding = fingerprint(path)
             rows, names, before = open_file(engine.connection, path, source, source.encoding or encoding)
             places = match_columns(table, source, names)
-            relations.append(canonical(rows, table, places, source, name, before))
+            rows = canonical(rows, table, places, source, params.report.timezone)
+            if LINE not in rows.columns:  # text is parsed once; kept in the order of the file, so that rows tell their lines
+                rows.create(f"read_{table}_{number}")
+                rows = engine.table(f"read_{table}_{number}").select(*map(Col, rows.columns), Col("rowid").alias(LINE))
+            line = Col(LINE) + Const(before + 1)
+            columns = [Col(column) for column in rows.columns if column != LINE]
+            relations.append(rows.select(*columns, Const(name).alias("file"), line.alias("line")))
             files.append(SourceFile(table, path, digest, encoding, len(names) - len(set(places.values())), name))
         except FAULTS as error:
             found = getattr(error, "problems", None) or [str(error).strip().splitlines()[0][:200]]
@@ -84,15 +97,15 @@ def read_source(engine: Engine, params: Params, table: str) -> list[SourceFile]:
     if problems:
         remedy = f"Mend the file, or say under sources.{table} how to read it: columns, delimiter, decimal, dayfirst …"
         raise ReportError(f"Table '{table}' is not usable and", problems, remedy)
-    engine.register(f"raw_{table}", reduce(lambda left, right: left.union(right), relations))
+    reduce(lambda left, right: left.union(right), relations).create_view(f"raw_{table}")
     return files
 
 
 def open_file(con: duckdb.DuckDBPyConnection, path: Path, source: Source, encoding: str) -> Opened:
     """A file's rows: text, but for Parquet. Raises FAULTS."""
     if path.suffix.lower() in PARQUET:
-        rows = con.read_parquet(str(path))
-        return rows, rows.columns, 0
+        rows = con.read_parquet(str(path), file_row_number=True)
+        return rows, [name for name in rows.columns if name != LINE], 0
     if path.suffix.lower() in EXCEL:
         return open_excel(con, path, source)
     if encoding == "utf-8":
@@ -170,32 +183,61 @@ def sample(rows: Rows) -> list[list[str]]:
     return [[row[i].strip() for row in cells if row[i] and row[i].strip()] for i in range(len(rows.columns))]
 
 
-def canonical(rows: Rows, table: str, places: dict[str, int], source: Source, file: str, before: int) -> Rows:
-    """Rows in canonical columns: text trimmed, empty as null, numbers with a point, dates as ISO."""
-    kinds, seen = TABLES[table].columns, sample(rows)
-    written = {column: i for column, i in places.items() if rows.types[i] == "VARCHAR"}  # not typed, as in Parquet
-    numbers, dates = ([v for c, i in written.items() if kinds[c] in of for v in seen[i]] for of in (NUMBERS, (TIME,)))
+def canonical(rows: Rows, table: str, places: dict[str, int], source: Source, report_zone: str) -> Rows:
+    """Rows in canonical columns and types, the first misread cell beside them, and Parquet's own number of a row."""
+    contract, seen, kinds = TABLES[table], sample(rows), [str(kind) for kind in rows.types]
+    numbers, dates = ([v for column, i in places.items() if kinds[i] == "VARCHAR" and contract.columns[column] in of
+                       for v in seen[i]] for of in (NUMBERS, (TIME,)))
     decimal, formats = source.decimal or guess_decimal(numbers), guess_dates(dates, source.dayfirst)
-    thousands = ",.".strip(decimal) + " '\u00a0\u202f"
-    number = rf"^[+-]?[0-9]{{1,3}}([{thousands}][0-9]{{3}})*([{decimal}][0-9]+)?$|^[+-]?[0-9]*[{decimal}][0-9]+$"
-    columns = []
-    for column, kind in kinds.items():
-        text = Col(rows.columns[places[column]]) if column in places else Const(None)
-        text = Call("nullif", Call("trim", text.cast("VARCHAR"), Const(BLANKS)), Const(""))
-        if column not in written:
-            text = Call("nullif", text, Const("nan"))
-        elif kind in NUMBERS:
-            # '1.234,56' and '1,234.56' as '1234.56'; anything else as it stands, to be judged by its row's rules
-            grouped = Call("nullif", Call("regexp_extract", text, Const(number)), Const(""))
-            bare = Call("regexp_replace", grouped, Const(f"[^0-9+{decimal}-]"), Const(""), Const("g"))
-            text = duckdb.CoalesceOperator(Call("replace", bare, Const(decimal), Const(".")), text)
-        elif kind == TIME:
-            text = Call("regexp_replace", text, Const(OFFSET), Const(r"\1\2:\3"))
-            if known := formats + ["%Y-%m"] * (column == "month"):
-                parsed = Call("try_strptime", text, Call("list_value", *map(Const, known)))
-                text = duckdb.CoalesceOperator(parsed.cast("VARCHAR"), text)
-        columns.append(text.alias(column))
-    columns += [Const(file).alias("file"), Const(source.timezone).alias("zone")]
-    numbered = rows.select(*columns).row_number("over ()", "*")
-    line = (Col(numbered.columns[-1]) + Const(before)).alias("line")
-    return numbered.select(*map(Col, [*kinds, "file"]), line, Col("zone"))
+    texts, values, unread = [], [], []
+    for column, i in places.items():  # text is trimmed once; of what is typed, text is made only where it is asked for
+        cell = Col(rows.columns[i])
+        texts.append((Call("as_text", cell) if kinds[i] == "VARCHAR" else cell).alias(f"{column} cell"))
+    for column, kind in contract.columns.items():
+        value = Const(None)
+        if column in places:
+            was, cell = kinds[places[column]], Col(f"{column} cell")
+            text, zones = cell if was == "VARCHAR" else cell.cast("VARCHAR"), (Const(source.timezone), Const(report_zone))
+            if was in ("FLOAT", "DOUBLE"):
+                text = Call("nullif", text, Const("nan"))
+            if kind == TIME and was.startswith(("TIMESTAMP", "DATE")):
+                value = in_zone(cell, *zones, was)
+            elif kind == TIME and was == "VARCHAR":
+                known = formats + ["%Y-%m"] * (column == "month")
+                value = in_zone(Call("as_naive", text, Call("list_value", *map(Const, known or ["%Y-%m-%d"]))), *zones)
+                value = duckdb.CoalesceOperator(value, Call("as_time", text, *zones))
+            elif kind == COUNT:
+                value = Call("as_whole", Call("as_number", text, Const(number_pattern(decimal)), Const(decimal)))
+            elif kind in NUMBERS and was == "VARCHAR":
+                value = Call("as_number", text, Const(number_pattern(decimal)), Const(decimal))
+            elif kind in NUMBERS:
+                value = cell if was.startswith(("DECIMAL", *INTEGERS)) else text
+            elif kind == FLAG:
+                value = Call("as_flag", text)
+            else:
+                value = Call("as_id", text) if column in contract.people else text
+            value = value.try_cast(kind)
+            if kind != TEXT and not (kind == TIME and was.startswith(("TIMESTAMP", "DATE"))):
+                unread.append((cell.isnotnull() & value.isnull() & text.isnotnull(), column, text))
+        values.append(value.cast(kind).alias(column))
+    wrong, value = duckdb.CaseExpression(Const(False), Const("")), duckdb.CaseExpression(Const(False), Const(""))
+    for broken, column, text in unread:
+        wrong, value = wrong.when(broken, Const(column)), value.when(broken, text)
+    misread = [wrong.alias("misread"), value.alias("misread_value")]
+    number = [Col(LINE)] if LINE in rows.columns else []
+    return rows.select(*texts, *number).select(*values, *misread, *number)
+
+
+def in_zone(moment: duckdb.Expression, zone: duckdb.Expression, report_zone: duckdb.Expression, was: str = "") -> duckdb.Expression:
+    """A moment in the report's zone: an instant as it is, any other as the clock of its source's zone."""
+    if was != "TIMESTAMP WITH TIME ZONE":
+        if str(zone) == str(report_zone):
+            return moment
+        moment = Call("timezone", zone, moment.cast("TIMESTAMP"))
+    return Call("timezone", report_zone, moment)
+
+
+def number_pattern(decimal: str) -> str:
+    """What a number looks like whose thousands are parted by the other mark, a blank or an apostrophe."""
+    thousands = ",.".strip(decimal) + " '\u00a0\u202f\u2009"
+    return rf"^[+-]?[0-9]{{1,3}}([{thousands}][0-9]{{3}})*([{decimal}][0-9]+)?$|^[+-]?[0-9]*[{decimal}][0-9]+$"

@@ -1,18 +1,47 @@
--- one macro per reading of text: what cannot be read becomes null, and the row is rejected with its rule
+-- what is written in a cell, as a value: null where it cannot be read, and the row is rejected for it
+create or replace macro as_text(written) as case                     -- trimming is slow, and seldom needed
+    when written between '!' and '~' and substr(written, -1) between '!' and '~' then written
+    else nullif(trim(written, concat(' ', chr(9), chr(10), chr(13), chr(160), chr(8239))), '')
+end;
+create or replace macro as_naive(written, formats) as case
+    when length(written) = 10 or length(written) = 19 and substr(written, 17, 1) = ':'
+        then coalesce(try_cast(written as timestamp), try_strptime(written, formats))
+    when regexp_matches(written, '^[2-6][0-9]{4}(\.[0-9]+)?$')      -- a spreadsheet's number of a day
+        then timestamp '1899-12-30' + to_seconds(cast(round(try_cast(written as double) * 86400, 0) as bigint))
+    else try_strptime(written, formats)
+end;
 create or replace macro as_time(written, zone, report_zone) as case
     when regexp_matches(written, ':[0-9][0-9](\.[0-9]+)? ?(Z|UTC|[+-][0-9][0-9](:?[0-9][0-9])?)$')
-        then timezone(report_zone, try_cast(replace(written, ' UTC', '+00') as timestamptz))
+        then timezone(report_zone, try_cast(
+            regexp_replace(replace(written, ' UTC', '+00'), ' ?([+-][0-9]{2}):?([0-9]{2})$', '\1:\2') as timestamptz))
     when not regexp_matches(written, '^[0-9]{4}[-/][0-9]{1,2}[-/][0-9]{1,2}([ T][0-9:.]+)?$') then null
     when zone = report_zone then try_cast(written as timestamp)
     else timezone(report_zone, timezone(zone, try_cast(written as timestamp)))
 end;
+-- '1.234,56' and '1,234.56' as '1234.56'; accountants write (5) and 5- for -5
+create or replace macro signed(written) as case
+    when written like '(%)' then concat('-', substr(written, 2, length(written) - 2))
+    when written like '%_-' then concat('-', substr(written, 1, length(written) - 1))
+    else written
+end;
+create or replace macro as_number(written, pattern, mark) as case
+    when mark = '.' and try_cast(written as decimal(38, 8)) is not null then written
+    else coalesce(replace(regexp_replace(
+        nullif(regexp_extract(signed(written), pattern), ''), concat('[^0-9+', mark, '-]'), '', 'g'), mark, '.'), signed(written))
+end;
+create or replace macro as_whole(written) as
+    case when try_cast(written as decimal(18, 4)) = try_cast(written as integer) then written end;
+create or replace macro as_flag(written) as case
+    when lower(written) in ('true', 't', 'yes', 'y', '1') then true when lower(written) in ('false', 'f', 'no', 'n', '0') then false
+end;
+create or replace macro as_id(written) as
+    case when written like '%.0' then regexp_replace(written, '^([0-9]+)\.0$', '\1') else written end;
+-- one spelling of an id: without case and runs of blanks; an address without its +tag
+create or replace macro folded_id(written) as lower(regexp_replace(written, '\s+', ' ', 'g'));
+create or replace macro without_tag(written) as regexp_replace(written, '^([^@+]+)\+[^@]*@', '\1@');
 create or replace macro month_of(moment) as extract(year from moment) * 12 + extract(month from moment);
 create or replace macro second_of(moment) as
     extract(hour from moment) * 3600 + extract(minute from moment) * 60 + cast(floor(extract(second from moment)) as integer);
-create or replace macro as_id(written) as regexp_replace(written, '^([0-9]+)\.0$', '\1');
-create or replace macro unread(written, typed) as written is not null and typed is null;
-create or replace macro misfit(written, accepted) as
-    written is not null and not contains(concat(' ', accepted, ' '), concat(' ', lower(written), ' '));
 -- what became of a customer between two month ends; started: its first spell began between them
 create or replace macro movement(active_start, active_end, paused_start, paused_end, started) as case
     when active_start and active_end then 'stayed'

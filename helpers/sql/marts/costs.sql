@@ -1,5 +1,5 @@
 -- one row per month and category of costs
-select month, category, cast(sum(amount) as decimal(18, 4)) as amount
+select cast(month_of(month) as integer) as month, category, cast(sum(amount) as decimal(18, 4)) as amount
 from staged_costs
 where stage = 'kept'
-group by month, category
+group by 1, 2

@@ -10,7 +10,9 @@ with bounds as (
     group by customer_id, month
 ),
 paying as (
-    select customer_id, month, cast(sum(mrr) as decimal(18, 4)) as mrr, cast(sum(paused_mrr) as decimal(18, 4)) as paused_mrr
+    select
+        customer_id, month, cast(sum(mrr) as decimal(18, 4)) as mrr, cast(sum(mrr_fixed) as decimal(18, 4)) as mrr_fixed,
+        cast(sum(paused_mrr) as decimal(18, 4)) as paused_mrr
     from mart_subscription_months
     group by customer_id, month
 ),
@@ -30,9 +32,9 @@ buying as (                                         -- active by sales: the last
     where not run.has_subscriptions
 ),
 ends as (
-    select customer_id, month, mrr, paused_mrr, mrr > 0 as active from paying
+    select customer_id, month, mrr, mrr_fixed, paused_mrr, mrr > 0 as active from paying
     union all
-    select customer_id, month, cast(0 as decimal(18, 4)), cast(0 as decimal(18, 4)), true from buying
+    select customer_id, month, cast(0 as decimal(18, 4)), cast(0 as decimal(18, 4)), cast(0 as decimal(18, 4)), true from buying
 ),
 touched as (
     select customer_id, month from ends
@@ -46,6 +48,7 @@ select
     coalesce(b.orders, 0) as orders, coalesce(b.sale_days, 0) as sale_days, coalesce(b.revenue, 0) as revenue,
     coalesce(s.active, false) as active_start, coalesce(e.active, false) as active_end,
     coalesce(s.mrr, 0) as mrr_start, coalesce(e.mrr, 0) as mrr_end,
+    coalesce(e.mrr_fixed, 0) as mrr_end_fixed,         -- what it would be at the rates of the month's start
     coalesce(s.paused_mrr, 0) as paused_start, coalesce(e.paused_mrr, 0) as paused_end
 from touched as t
 left join bounds as b on b.customer_id = t.customer_id and b.month = t.month

@@ -56,12 +56,16 @@ paying as (
     where customer_id is not null
     group by customer_id
 ),
+attributes as (
+    select k.* from staged_customers as k cross join run
+    where k.stage = 'kept' and (run.internal_customers = 'count' or not coalesce(k.is_internal, false))
+),
 everybody as (
     select customer_id from mart_spells where spell = 1
     union
     select customer_id from paying
     union
-    select customer_id from staged_customers where stage = 'kept'
+    select customer_id from attributes
 )
 select
     e.customer_id, k.segment, k.country, k.channel, k.campaign, k.created_at,
@@ -82,4 +86,4 @@ cross join run
 left join aged as a on a.customer_id = e.customer_id
 left join paying as p on p.customer_id = e.customer_id
 left join buying as b on b.customer_id = e.customer_id
-left join staged_customers as k on k.customer_id = e.customer_id and k.stage = 'kept'
+left join attributes as k on k.customer_id = e.customer_id

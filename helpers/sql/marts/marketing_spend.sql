@@ -2,12 +2,15 @@
 with parts as (
     select
         c.month, s.channel, s.kind, s.amount,
-        date_diff('day', s.period_start, s.period_end) + 1 as days,
-        date_diff('day', s.period_start, least(cast(c.month_end as date), s.period_end + 1)) as days_to_end,
-        date_diff('day', s.period_start, greatest(cast(c.month_start as date), s.period_start)) as days_to_start
-    from staged_marketing_spend as s
-    inner join calendar as c on c.month between month_of(s.period_start) and month_of(s.period_end)
-    where s.stage = 'kept'
+        date_diff('day', s.first_day, s.last_day) + 1 as days,
+        date_diff('day', s.first_day, least(cast(c.month_end as date), s.last_day + 1)) as days_to_end,
+        date_diff('day', s.first_day, greatest(cast(c.month_start as date), s.first_day)) as days_to_start
+    from (
+        select *, cast(period_start as date) as first_day, cast(period_end as date) as last_day
+        from staged_marketing_spend
+        where stage = 'kept'
+    ) as s
+    inner join calendar as c on c.month between month_of(s.first_day) and month_of(s.last_day)
 )
 select
     cast(month as integer) as month, channel, kind,

@@ -1,21 +1,35 @@
 -- one row per customer, plan and month whose end finds a paying or paused subscription: its MRR and the MRR that is paused
 with live as (
     select
-        s.customer_id, s.plan_id, c.month,
+        s.customer_id, s.plan_id, c.month, s.currency, cast(c.month_start as date) as start_day, cast(c.month_end as date) as end_day,
         case when s.discount_ends_at < c.month_end then s.full_mrr else s.discounted_mrr end as mrr,
         -- a snapshot holds the last pause and the last resumption: one before the pause ends an earlier one
-        s.paused_at < c.month_end and coalesce(s.resumed_at >= c.month_end or s.resumed_at < s.paused_at, true) as paused
+        s.paused_at < c.month_end and coalesce(s.resumed_at >= c.month_end or s.resumed_at < s.paused_at, true)
+            and run.pauses <> 'unchanged' as paused
     from mart_subscriptions as s
+    cross join run
     inner join calendar as c
         on c.month between month_of(s.paid_from) and month_of(s.paid_until)
         and s.paid_from < c.month_end and s.paid_until >= c.month_end
     where s.pays
+),
+priced as (                                          -- in the report's currency: at the rate of the end, and at that of the start
+    select
+        l.customer_id, l.plan_id, l.month, l.paused,
+        cast(round(l.mrr * coalesce(e.rate, 1), 4) as decimal(18, 4)) as mrr,
+        cast(round(l.mrr * coalesce(s.rate, e.rate, 1), 4) as decimal(18, 4)) as mrr_fixed
+    from live as l
+    left join rates as e on e.currency = l.currency and e.day = l.end_day
+    left join rates as s on s.currency = l.currency and s.day = l.start_day
+    where l.mrr > 0
 )
 select
-    customer_id, plan_id, cast(month as integer) as month,
-    cast(sum(case when paused then 0 else mrr end) as decimal(18, 4)) as mrr,
-    cast(sum(case when paused then mrr else 0 end) as decimal(18, 4)) as paused_mrr,
+    p.customer_id, p.plan_id, cast(p.month as integer) as month,
+    cast(sum(case when p.paused then 0 else p.mrr end) as decimal(18, 4)) as mrr,
+    cast(sum(case when p.paused then 0 else p.mrr_fixed end) as decimal(18, 4)) as mrr_fixed,
+    cast(sum(case when p.paused then p.mrr else 0 end) as decimal(18, 4)) as paused_mrr,
     cast(count(*) as integer) as subscriptions
-from live
-where mrr > 0
-group by customer_id, plan_id, month
+from priced as p
+cross join run
+where not p.paused or run.pauses = 'movement'
+group by p.customer_id, p.plan_id, p.month

@@ -1,14 +1,24 @@
--- one row per subscription and version, with its monthly amount while it pays and the span over which it pays
-with kept as (
+-- one row per subscription and version, with its monthly amount in its currency and the span over which it pays
+with known as (
     select
-        *,
-        case when run.mrr_includes_discounts then discount_amount else cast(0 as decimal(18, 4)) end as discount,
+        s.* exclude (ended_at, canceled_at, status, cancel_reason, churn_kind),
+        -- what is dated at or after as_of is not known yet, but for ends that were announced before it
+        case
+            when run.churn_moment = 'cancel' and s.canceled_at < run.as_of then least(s.canceled_at, s.ended_at)
+            when s.ended_at < run.as_of or s.canceled_at < run.as_of then s.ended_at
+        end as ended_at,
+        case when s.canceled_at < run.as_of then s.canceled_at end as canceled_at,
+        case when s.ended_at is null or s.ended_at < run.as_of or s.canceled_at < run.as_of then s.status end as status,
+        case when s.canceled_at < run.as_of or s.ended_at < run.as_of then s.cancel_reason end as cancel_reason,
+        case when s.ended_at < run.as_of then s.churn_kind end as churn_kind,
+        case when run.mrr_includes_discounts then s.discount_amount else cast(0 as decimal(18, 4)) end as discount,
         -- a month of an interval: year 1/12, month 1, week 52/12, day 365.25/12 = 1461/48
-        cast(case billing when 'week' then 52 when 'day' then 1461 else 1 end as decimal(4, 0)) as numerator,
-        cast(case billing when 'month' then 1 when 'day' then 48 else 12 end * interval_count as decimal(9, 0)) as denominator,
-        cast(past_due_since as date) + run.grace_days as grace_ends_on
-    from staged_subscriptions cross join run
-    where stage = 'kept'
+        cast(case s."interval" when 'week' then 52 when 'day' then 1461 else 1 end as decimal(4, 0)) as numerator,
+        cast(case s."interval" when 'month' then 1 when 'day' then 48 else 12 end * s.interval_count as decimal(9, 0)) as denominator,
+        cast(s.past_due_since as date) + run.grace_days as grace_ends_on
+    from staged_subscriptions as s
+    cross join run
+    where s.stage = 'kept'
 ),
 priced as (
     select
@@ -17,7 +27,7 @@ priced as (
         monthly(
             cast(greatest(cast(unit_amount as decimal(20, 8)) * quantity - discount, 0) as decimal(28, 12)), numerator, denominator
         ) as discounted_mrr
-    from kept
+    from known
 ),
 spanned as (
     select
@@ -33,7 +43,7 @@ spanned as (
     from priced
 )
 select
-    subscription_id, valid_from, customer_id, plan_id, unit_amount, billing, interval_count, quantity,
+    subscription_id, valid_from, customer_id, plan_id, unit_amount, currency, "interval" as billing, interval_count, quantity,
     discount_amount, discount_ends_at, status, contract, started_at, trial_ended_at, ended_at, canceled_at, cancel_reason,
     churn_kind, past_due_since, paused_at, resumed_at, valid_to, full_mrr, discounted_mrr,
     paid_from,

@@ -1,7 +1,7 @@
--- one row per customer among the ten largest rises and the ten largest falls of the report month: MRR, else revenue
+-- one row per customer among the ten largest rises and falls of the report month: MRR at the month's first rates, else revenue
 with sides as (
     select
-        m.customer_id, m.mrr_start as before, m.mrr_end as now,
+        m.customer_id, m.mrr_start as before, m.mrr_end_fixed as now,
         movement(m.active_start, m.active_end, m.paused_start, m.paused_end, k.started_month = m.month) as what
     from mart_customer_months as m
     inner join mart_customers as k on k.customer_id = m.customer_id

@@ -1,0 +1,34 @@
+-- one row per spelling of a customer's id that is another customer's too: the person_id that stands for all of its spellings
+with spelled as (
+{%- for table, column in people %}
+    select {{ column }} as customer_id from raw_{{ table }} where {{ column }} is not null
+    {{ "union" if not loop.last }}
+{%- endfor %}
+),
+folded as (
+    select
+        s.customer_id,
+        case
+            when run.customer_ids = 'exact' then s.customer_id
+            when run.email_tags = 'drop' then without_tag(folded_id(s.customer_id))
+            else folded_id(s.customer_id)
+        end as folded
+    from spelled as s
+    cross join run
+),
+hashed as (                                          -- the same e-mail under several ids
+    select f.folded, min(lower(c.email_hash)) as email_hash
+    from raw_customers as c
+    inner join folded as f on f.customer_id = c.customer_id
+    cross join run
+    where c.email_hash is not null and run.same_email = 'merge'
+    group by f.folded
+),
+persons as (
+    select
+        f.customer_id,
+        min(f.customer_id) over (partition by coalesce(h.email_hash, f.folded), h.email_hash is null) as person_id
+    from folded as f
+    left join hashed as h on h.folded = f.folded
+)
+select customer_id, person_id from persons where person_id <> customer_id

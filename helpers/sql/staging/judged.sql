@@ -1,0 +1,86 @@
+-- one row per row read of a table: named, converted, and judged: its stage, and where it breaks its contract, rule, column and value
+{%- set people = table.people | select("in", table.columns) | list %}
+with named as (
+    select
+        raw.file, raw.line, raw.misread, raw.misread_value, run.*{% for column in table.columns %},
+        {% if column in people %}coalesce(known_{{ column }}.person_id, raw."{{ column }}")
+        {%- elif column in table.accepted %}lower(raw."{{ column }}")
+        {%- elif "currency" in column %}upper(raw."{{ column }}")
+        {%- else %}raw."{{ column }}"{% endif %} as "{{ column }}"
+    {%- endfor %}
+    from raw_{{ table.name }} as raw
+    cross join (
+        select as_of, currency as report_currency, has_rates, internal_customers = 'leave_out' as no_internals from run
+    ) as run
+    {%- for column in people %}
+    left join identity as known_{{ column }} on known_{{ column }}.customer_id = raw."{{ column }}"
+    {%- endfor %}
+),
+converted as (
+    select
+        named.file, named.line, named.misread, named.misread_value, named.as_of, named.no_internals{% for column, kind in table.columns.items() %},
+        {% if column in table.convert %}case when rates.currency is null then named."{{ column }}"
+            else cast(round(named."{{ column }}" * rates.rate, 4) as {{ kind }}) end
+        {%- elif column == "currency" %}coalesce(named.currency, report_currency)
+        {%- else %}named."{{ column }}"{% endif %} as "{{ column }}"
+    {%- endfor %},
+        {{ "named.currency <> report_currency and rates.currency is null" if "currency" in table.columns else "false" }} as unconverted,
+        has_rates
+    from named
+    {%- if "currency" in table.columns %}
+    left join rates on rates.currency = named.currency and rates.day = cast(coalesce({{ table.moment }}, as_of) as date)
+    {%- endif %}
+),
+filled as (
+    select
+        file, line, misread, misread_value, as_of, no_internals, unconverted, has_rates{% for column in table.columns %},
+        {% if column in table.defaults %}coalesce("{{ column }}", {{ table.defaults[column] }}) as {% endif %}"{{ column }}"
+    {%- endfor %}
+    from converted
+),
+faulty as (                                          -- the first rule that a row breaks, with its column
+    select
+        *,
+        {{ table.moment }} as moment,
+        case
+            when misread is not null then concat('cannot be read|', misread)
+        {%- for column in table.required if column not in table.may_be_empty %}
+            when "{{ column }}" is null then 'empty|{{ column }}'
+        {%- endfor %}
+        {%- for column, kind in table.columns.items() if kind == "timestamp" and column in table.required %}
+            when "{{ column }}" < timestamp '1970-01-01 00:00:00' then 'before 1970|{{ column }}'
+        {%- endfor %}
+        {%- for column, words in table.accepted.items() %}
+            when "{{ column }}" not in ('{{ words | join("', '") }}') then 'not an accepted value|{{ column }}'
+        {%- endfor %}
+        {%- for column, least in table.at_least.items() %}
+            when "{{ column }}" < {{ least }} then 'below {{ least or "zero" }}|{{ column }}'
+        {%- endfor %}
+        {%- for column, other in table.not_before.items() %}
+            when "{{ column }}" < "{{ other }}" then 'before {{ other }}|{{ column }}'
+        {%- endfor %}
+        {%- for rule, (column, broken) in table.refuse.items() %}
+            when {{ broken }} then '{{ rule }}|{{ column }}'
+        {%- endfor %}
+            when unconverted and has_rates then 'no rate on or before its day|currency'
+            when unconverted then 'other currency than the report|currency'
+        {%- if people and table.name != "customers" %}
+            when no_internals and customer_id in (select customer_id from internal) then 'internal customer|customer_id'
+        {%- endif %}
+        end as fault
+    from filled
+)
+select
+    file, line{% for column in table.columns %}, "{{ column }}"{% endfor %},
+    moment, {{ table.latest or "moment" }} as latest,
+    cast({{ table.worth or 0 }} as decimal(18, 4)) as worth,
+    case when moment >= as_of then 'after_as_of' when fault is not null then 'rejected' else 'kept' end as stage,
+    case when moment < as_of or moment is null then split_part(fault, '|', 1) end as rule,
+    split_part(fault, '|', 2) as rule_column,
+    case split_part(fault, '|', 2)
+        when misread then misread_value
+    {%- for column in table.columns %}
+        when '{{ column }}' then cast("{{ column }}" as varchar)
+    {%- endfor %}
+    end as rule_value
+from faulty

@@ -1,0 +1,16 @@
+-- one row per table and file: its rows and their money in the report's currency, counted before anything is judged
+{%- for name, table in tables.items() %}
+select
+    '{{ name }}' as "table", raw.file, count(*) as "rows",
+    {%- set worth = 'raw."' ~ table.worth ~ '"' %}
+    {%- if table.worth in table.convert %}
+    coalesce(sum(cast(case when rates.currency is null then {{ worth }} else round({{ worth }} * rates.rate, 4) end as decimal(18, 4))), 0) as amount
+from raw_{{ name }} as raw
+left join rates on rates.currency = upper(raw.currency) and rates.day = cast(coalesce({{ table.moment }}, (select as_of from run)) as date)
+    {%- else %}
+    coalesce(sum(cast({{ worth if table.worth else 0 }} as decimal(18, 4))), 0) as amount
+from raw_{{ name }} as raw
+    {%- endif %}
+group by raw.file
+{{ "union all" if not loop.last }}
+{%- endfor %}
