@@ -85,10 +85,14 @@ def run(
 def check(params: File, month: Month = None) -> None:
     """Check params, sources, contracts and readiness; no notebook is run."""
     from helpers import marts
+    from helpers.metrics import data_prep
     from helpers.params import load_params
 
-    titles = ("Rows of each table, by stage", "Rows rejected, by rule", "What each table unlocks")
-    for title, table in zip(titles, marts.check(load_params(params, month)), strict=True):
+    book, rows, rejections = marts.check(load_params(params, month))
+    shown = {"Rows of each table, by stage": rows, "Rows rejected, by rule": rejections,
+             "What each section can show": data_prep.sections(book.given, book.columns, book.least),
+             "What each table unlocks": marts.readiness(book.params)}
+    for title, table in shown.items():
         print(title, table.to_string(index=False) if len(table) else "none", sep="\n", end="\n\n")
 
 

@@ -78,7 +78,11 @@ MARTS: dict[str, tuple[str, ...]] = {
     "marketing_spend": ("month", "channel", "kind"),
     "costs": ("month", "category"),
     **{name: tuple(TABLES[name].columns) for name in KEPT},
+    "customer_360": ("customer_id",),
+    "customer_timeline": ("customer_id", "happened_at", "table", "what", "id", "detail", "amount"),
 }
+LIFETIMES = ("lifetime_", "ltv", "payback_", "max_cac")  # how the metrics begin that need a history to be judged
+NAMED = {"months": "months of history", "customers": "customers", "ends": "customers who left"}  # what lifetimes rest on
 BOOKS = ("transactions", "subscriptions")  # a report needs one of them, and is as fresh as their newest row
 
 

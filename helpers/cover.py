@@ -38,10 +38,12 @@ def reason(metrics: pd.DataFrame) -> str:
     return next((method for method in methods if method.startswith("not_estimable")), "")
 
 
-def caution(metrics: pd.DataFrame) -> HTML:
-    """Said under the headline where churn, and all that is made of it, cannot be trusted."""
+def caution(page: Page, metrics: pd.DataFrame) -> HTML:
+    """Said under the headline where churn, or lifetimes and all that is made of them, cannot be trusted."""
     why = reason(metrics).removeprefix("not_estimable").lstrip(": ")
-    return tables.paragraph(f"Caution: {why}. Churn, retention, forecasts and levers are provisional.") if why else HTML("")
+    told = [f"{why}. Churn, retention, forecasts and levers are provisional."] if why else []
+    told += [f"{page.thin}. Lifetimes, LTV and payback are indicative and not judged."] if page.thin else []
+    return tables.paragraph(f"Caution: {' '.join(told)}") if told else HTML("")
 
 
 def sentence(page: Page, metrics: pd.DataFrame, moves: pd.DataFrame, decisions: pd.DataFrame) -> str:

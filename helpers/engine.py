@@ -44,9 +44,9 @@ class Engine:
         """Make a query readable under `name`; it runs anew wherever it is read."""
         self._run(query, **names).create_view(name)
 
-    def frame(self, query: str) -> pd.DataFrame:
+    def frame(self, query: str, **names) -> pd.DataFrame:
         """The result of a summary query; decimals, and counts that may be unknown, arrive as float64."""
-        frame = self._run(query).df()
+        frame = self._run(query, **names).df()
         nullable = [name for name, kind in frame.dtypes.items() if isinstance(kind, pd.Int32Dtype | pd.Int64Dtype)]
         return frame.astype(dict.fromkeys(nullable, "float64"))
 

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from helpers.contracts import KEPT, MARTS, ROOT, TABLES, ReportError
+from helpers.contracts import BOOKS, KEPT, MARTS, ROOT, TABLES, ReportError
 from helpers.demo import FILES, write_demo
-from helpers.engine import Engine, read_sql
+from helpers.engine import Engine, read_sql, template
 from helpers.params import Params, Policy, load_params, month_index, month_label, month_start
 from helpers.sources import SourceFile, read_source
 
@@ -45,6 +45,18 @@ class Book:
         return set(self.params.sources)
 
     @property
+    def columns(self) -> set[str]:
+        """The columns, as `table.column`, that the source files have; a margin that is set stands for the costs."""
+        found = {".".join(pair) for pair in self.engine.table("source_columns").fetchall()}
+        return found | ({"costs.amount"} if self.params.policy.gross_margin else set())
+
+    @property
+    def least(self) -> dict[str, int]:
+        """What lifetimes must rest on before they are judged: months of history, customers, and customers who left."""
+        policy = self.params.policy
+        return {"months": policy.min_history_months, "customers": policy.min_customers, "ends": policy.min_events}
+
+    @property
     def labels(self) -> dict[int, str]:
         """Month index -> `YYYY-MM`, to the report month."""
         return {month: month_label(month) for month in range(FIRST_MONTH, self.month + 1)}
@@ -55,10 +67,19 @@ class Book:
 
     def frame(self, query: str) -> pd.DataFrame:
         """The result of a summary query, such as `summaries/months`."""
-        return self.engine.frame(query)
+        return self.engine.frame(query, **self._names(query))
 
     def sql(self, query: str) -> str:
-        return read_sql(query)
+        names = self._names(query)
+        return template(query).render(names) if names else read_sql(query)
+
+    def _names(self, query: str) -> dict:
+        """What fills a summary that is a template: the tables and columns that are given."""
+        if query == "summaries/columns":
+            return {"columns": sorted(self.engine.table("source_columns").fetchall())}
+        if query == "summaries/duplicates":
+            return {"tables": [TABLES[name] for name in TABLES if name in self.given and (not TABLES[name].key or name == BOOKS[0])]}
+        return {}
 
     def read(self, name: str) -> pd.DataFrame:
         """A table that an earlier page of this run saved. Raises ReportError where there is none."""
@@ -142,6 +163,8 @@ def stage(params: Params, spill: Path | None = None) -> Engine:
     engine.build("read_rows", "staging/read", tables=TABLES)
     engine.build("staged_rows", "staging/rows", tables=list(TABLES))
     engine.register("source_files", inputs_frame(files))
+    present = sorted({(file.table, column) for file in files for column in file.columns})
+    engine.register("source_columns", pd.DataFrame(present, columns=["table", "column"]))
     rejected = engine.frame("summaries/rejections")
     foreign = rejected[rejected["rule"] == "other currency than the report"]
     if len(foreign):
@@ -261,10 +284,10 @@ def load_mart(run_dir: str | Path, name: str) -> pd.DataFrame:
     return rows.df()
 
 
-def check(params: Params) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Rows by stage, rejections by rule, and readiness: all that can be known before a notebook runs."""
-    engine = stage(params)
-    return engine.frame("summaries/rows"), engine.frame("summaries/rejections"), readiness(params)
+def check(params: Params) -> tuple[Book, pd.DataFrame, pd.DataFrame]:
+    """A book without marts, its rows by stage and its rejections by rule: all that can be known before a notebook runs."""
+    book = Book(params, ROOT, stage(params))
+    return book, book.frame("summaries/rows"), book.frame("summaries/rejections")
 
 
 def readiness(params: Params) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from helpers import charts, findings, tables, verdicts
-from helpers.contracts import TABLES, definitions
+from helpers.contracts import LIFETIMES, NAMED, TABLES, definitions
 from helpers.tables import Formats
 
 KINDS = {"lines": "Line chart", "columns": "Column chart", "bars": "Bar chart", "dots": "Dot chart with intervals",
@@ -49,6 +49,14 @@ class Page:
             whole = table[(table["dimension"] == "all") & (table["period"] == period)]
             found[side] = whole.drop_duplicates("metric").set_index("metric")
         return found
+
+    @cached_property
+    def thin(self) -> str:
+        """What lifetimes lack before they are judged: months of history, customers, or customers who left; else nothing."""
+        found = self.book.frame("summaries/evidence").iloc[0]
+        short = [f"{int(found[what])} {NAMED[what]}, at least {needed} needed"
+                 for what, needed in self.book.least.items() if found[what] < needed]
+        return "; ".join(short)
 
     def unit(self, text: str) -> charts.Unit:
         """A chart's unit, whose numbers are written as in the report's locale."""
@@ -92,7 +100,8 @@ class Page:
                     "good": None if good == "none" else good} | row[["value", "unit", "low", "high", "n"]].to_dict()
             if pd.isna(row["value"]):
                 card |= {"n": None, "why": "beyond the horizon" if row["method"] == ">H" else row["method"]}
-            elif row["n"] < self.book.params.policy.min_customers and unit not in ("count", "money"):
+            elif (row["n"] < self.book.params.policy.min_customers and unit not in ("count", "money")
+                  or self.thin and name.startswith(LIFETIMES)):
                 card["badge"] = "indicative"
             several = trend.notna().sum() > 1
             if several or pd.notna(row["value"]):
@@ -162,7 +171,7 @@ class Page:
     def judged(self, metrics: pd.DataFrame, name: str) -> pd.DataFrame:
         """The verdicts of a page's rules, or of all pages' ("")."""
         params = self.book.params
-        return verdicts.judge(metrics, name, self.period, overrides=params.rules, least=params.policy.min_customers,
+        return verdicts.judge(metrics, name, self.period, overrides=params.rules, least=params.policy.min_customers, thin=self.thin,
                               formats=self.formats, targets=params.targets)
 
     def notes(self) -> HTML:

@@ -119,7 +119,7 @@ class Policy(Section):
     mrr_includes_discounts: bool = Field(True, description="discounts in force lower MRR")
     grace_days: int = Field(7, ge=0, le=180, description="past due stays paying so many days")
     in_month_churn: Literal["apart", "in_rate"] = Field("apart", description="who joins and leaves between month ends")
-    churn_moment: Literal["end_of_service", "cancel"] = Field("end_of_service", description="when a subscription that is left ends")
+    churn_moment: Literal["end_of_service", "cancel"] = Field("end_of_service", description="when who leaves has left")
     pauses: Literal["movement", "churn", "unchanged"] = Field("movement", description="what a pause does to MRR and customers")
     refunds_on: Literal["refund_date", "order_date"] = Field("refund_date", description="day on which a refund lowers revenue")
     void_days: int | None = Field(None, ge=0, le=365, description="an order given back whole so soon is none; null: it is one")
@@ -128,11 +128,13 @@ class Policy(Section):
     email_tags: Literal["keep", "drop"] = Field("keep", description="drop: ann+news@x.org is ann@x.org")
     same_email: Literal["count", "merge"] = Field("count", description="merge: ids of one email_hash are one customer")
     internal_customers: Literal["leave_out", "count"] = Field("leave_out", description="rows of customers with is_internal")
+    min_history_months: int = Field(12, ge=1, le=120, description="below: lifetimes and LTV without a verdict")
     min_customers: int = Field(30, ge=1, description="below: the number without a verdict")
     min_events: int = Field(5, ge=1, description="below: the number without a verdict")
     confidence: float = Field(0.95, ge=0.5, lt=1, description="coverage of every interval, a fraction")
     pandas_rows: int = Field(5_000_000, ge=1, description="load_mart refuses larger tables")
     max_staleness_days: int = Field(31, ge=1, le=3650, description="age of the newest row at month's end; beyond: provisional")
+    ledger_tolerance: float = Field(0.005, ge=0, lt=1, description="gap to the ledger that is let pass, a fraction of it")
 
 
 class LtvCac(Section):

@@ -31,7 +31,7 @@ from helpers.params import Params, load_params, nearest, to_yaml  # noqa: E402
 from helpers.pdf import find_browser, print_pdf  # noqa: E402
 
 HERE = Path(__file__).parent
-HISTORY = (("decisions", 1), ("definitions", 1), ("metrics", 1), ("metrics", 12))  # what a run reads of which month before
+HISTORY = (("columns", 1), ("decisions", 1), ("definitions", 1), ("metrics", 1), ("metrics", 12), ("volume", 1))  # what a run reads of which month before
 PARAMETERS = "month, params_file, run_dir"
 IMPORTS = "from helpers import charts, marts, pages\nfrom helpers.metrics import ltv_cac"
 PACKAGES = ("ltv-report", "duckdb", "matplotlib", "nbconvert", "numpy", "pandas", "papermill", "scipy", "seaborn")
@@ -303,6 +303,12 @@ def standing(run: Run) -> dict:
     if made:
         passed = sum(row["passed"] == "True" for row in made)
         badges.append({"kind": "good" if passed == len(made) else "act", "text": f"{passed} of {len(made)} checks passed"})
+    tied = [row["passed"] == "True" for row in table(run.work / "tables" / "reconciliation.csv")]
+    if inputs and "ledger_control" not in run.params.sources:
+        badges.append({"kind": "watch", "text": "Not tied to a ledger"})
+    elif tied:
+        text = "Ties to the ledger" if all(tied) else f"{tied.count(False)} of {len(tied)} ledger figures differ"
+        badges.append({"kind": "good" if all(tied) else "act", "text": text})
     ready = [row["status"] for row in table(run.work / "tables" / "metric_readiness.csv")]
     if ready:
         badges.append({"kind": "", "text": f"{ready.count('ready')} of {len(ready)} metrics ready"})

@@ -6,7 +6,7 @@ from math import ceil, inf, nan
 import numpy as np
 import pandas as pd
 
-from helpers.contracts import read_yaml
+from helpers.contracts import LIFETIMES, read_yaml
 from helpers.models.intervals import next_value
 from helpers.tables import PLAIN, Formats, number
 
@@ -19,12 +19,12 @@ RANKS = {"act": 0, "watch": 1, "unclear": 2, "good": 3}
 BEYOND = "more than the horizon"  # stands for the value of a payback; nothing else is judged without a value
 
 
-def judge(metrics: pd.DataFrame, page: str, period: str, *, overrides: dict[str, dict], least: int, formats: Formats = PLAIN,
-          targets: dict[str, dict[str, float]] | None = None) -> pd.DataFrame:
+def judge(metrics: pd.DataFrame, page: str, period: str, *, overrides: dict[str, dict], least: int, thin: str = "",
+          formats: Formats = PLAIN, targets: dict[str, dict[str, float]] | None = None) -> pd.DataFrame:
     """Verdicts of the rules of a page ("": of all) on the company-wide metrics of a month, in COLUMNS, most urgent first.
 
     metrics : rows of metrics.csv, with those of 13 months that `stake` and `while` of rules.yaml look at. overrides : terms
-    by rule id, from the params. least : fewest customers for a verdict. targets : plan by metric and month.
+    by rule id, from the params. least : fewest customers for a verdict. thin : what lifetimes lack to be judged, if so. targets : plan by metric and month.
     `good` where the whole interval clears the target, `watch` where it misses it, `act` where it misses `low` too,
     `unclear` where it holds the target; a value without interval is its own. value_at_stake : money a year, unless good.
     """
@@ -45,7 +45,7 @@ def judge(metrics: pd.DataFrame, page: str, period: str, *, overrides: dict[str,
             plan = (targets or {}).get(metric, {}).get(period, nan)
             known_by = {"rule": rule, "page": terms["page"], "metric": metric, "threshold": goal, "plan": plan}
             row = {**rows[metric, period], **known_by} | ({"low": nan, "high": nan} if "normal" in terms else {})
-            row |= _verdict(row, terms, bases, least, formats)
+            row |= _verdict(row, terms, bases, least, formats, thin if metric.startswith(LIFETIMES) else "")
             found += [row] if row["severity"] != "unclear" or "while" not in terms else []
     return ordered(pd.DataFrame(found, columns=COLUMNS).replace({"value": {inf: nan}}).assign(provisional=False))
 
@@ -132,7 +132,7 @@ def yearly(known: pd.DataFrame, period: str) -> dict[str, float]:
             "acquisition": next(iter(spent), nan), "newcomers": sums.get("new_customers", nan)}
 
 
-def _verdict(row: dict, terms: dict, bases: dict[str, float], least: int, formats: Formats) -> dict:
+def _verdict(row: dict, terms: dict, bases: dict[str, float], least: int, formats: Formats, thin: str) -> dict:
     """Severity, statement and value at stake of a metric's row against its threshold."""
     value, goal, plan, unit = row["value"], row["threshold"], row["plan"], row["unit"]
     low, high = (row["low"], row["high"]) if pd.notna([row["low"], row["high"]]).any() else (value, value)
@@ -145,7 +145,9 @@ def _verdict(row: dict, terms: dict, bases: dict[str, float], least: int, format
     stake = (abs(1 - goal / value) if terms.get("relative") else gap) * bases.get(terms.get("stake"), nan)
     if terms.get("stake") == "leaving":  # of a base that is kept at 1 − c a month, what twelve months bring more at the goal
         stake = bases["recurring"] / 12 * abs(sum((1 - goal) ** month - (1 - value) ** month for month in range(1, 13)))
-    if row["n"] < least:
+    if thin:
+        severity, stake, text = "unclear", nan, f"{text} Only {thin}: no verdict."
+    elif row["n"] < least:
         severity, stake, text = "unclear", nan, f"{text} Only n = {n}: no verdict."
     elif severity == "unclear":
         need = ceil(round(row["n"] * (side / gap) ** 2, 6)) if row["n"] > 0 and 0 < side <= 10 * gap < inf else 0

@@ -33,7 +33,8 @@ class Book(SimpleNamespace):
         policy = SimpleNamespace(min_customers=30, max_staleness_days=31)
         report = SimpleNamespace(**REPORT)
         params = SimpleNamespace(report=report, policy=policy, rules={}, targets={}, as_of=date(2025, 7, 1))
-        known = {"newest": newest, "passed": passed, "before": earlier or {}, "said": words}
+        least = {"months": 12, "customers": 30, "ends": 5}
+        known = {"least": least, "months": 36, "newest": newest, "passed": passed, "before": earlier or {}, "said": words}
         super().__init__(params=params, run_dir=folder, published={}, **known)
 
     def collect(self, kind):
@@ -52,6 +53,9 @@ class Book(SimpleNamespace):
 
     def earlier(self, name, columns, months=1):
         return self.before.get(name)
+
+    def frame(self, query):
+        return pd.DataFrame([{"months": self.months, "customers": 100, "ends": 9}])
 
     def words(self):
         return self.said
@@ -86,10 +90,16 @@ class TestCaution:
         monkeypatch.setattr(Book, "collect", lambda book, kind: pd.concat([METRICS, why], ignore_index=True)
                             if kind == "metrics" else pd.DataFrame({"check": ["a"], "passed": [True]}))
         metrics, found, _ = cover.publish(Page(Book(tmp_path), "06_summary"))
-        assert found["provisional"].all() and text(cover.caution(metrics)).startswith("Caution: no departures <b>. Churn")
+        assert found["provisional"].all() and text(cover.caution(Page(Book(tmp_path), "06_summary"), metrics)).startswith("Caution: no departures <b>. Churn")
 
-    def test_other_books_need_none(self):
-        assert cover.caution(METRICS).data == ""
+    def test_a_short_history_is_said(self, tmp_path):
+        book = Book(tmp_path)
+        book.months = 2
+        assert text(cover.caution(Page(book, "06_summary"), METRICS)) == (
+            "Caution: 2 months of history, at least 12 needed. Lifetimes, LTV and payback are indicative and not judged.")
+
+    def test_other_books_need_none(self, tmp_path):
+        assert cover.caution(Page(Book(tmp_path), "06_summary"), METRICS).data == ""
 
 
 class TestLookingBack:

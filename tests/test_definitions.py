@@ -22,8 +22,7 @@ TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in (
 SQL = ROOT / "helpers" / "sql"
 DEFINITIONS = yaml.safe_load(TEXTS["helpers/definitions.yaml"])
 KEYS = ["name", "formula", "unit", "good", "why", "source", "needs", "query", "version"]
-# The table Metrics of the contract, in its order, without ledger_gap, with pooled churn, gross margin and the share of rows
-# rejected.
+# The table Metrics of the contract, in its order, with pooled churn, gross margin and the share of rows rejected.
 METRICS = """
     revenue_net orders average_order_value buyers
     active_customers new_customers churned_customers reactivated_customers in_month_churn
@@ -34,7 +33,7 @@ METRICS = """
     ltv_arpu_lifetime ltv_aov_frequency_lifetime ltv_margin ltv_horizon ltv_discounted ltv_net ltv
     cac_blended cac_paid cac_loaded ltv_to_cac ltv_to_cac_realised payback_months max_cac
     acquisition_to_retention_cost_ratio
-    rows_in rows_kept rows_rejected rows_after_as_of rejected_share revenue_unattributed
+    rows_in rows_kept rows_rejected rows_after_as_of rejected_share revenue_unattributed ledger_gap
     champions_revenue_share addon_attach_rate upgrade_rate downgrade_rate
 """.split()
 
@@ -72,7 +71,7 @@ def test_formulas_name_only_metrics_and_settings_that_exist(tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text("report: {name: a, title: A, month: 2025-06}\nsources: {transactions: {path: a.csv}}")
     columns = {column for table in TABLES.values() for column in table.columns}
-    known = {*DEFINITIONS, *load_params(path).policy.model_dump(), *columns, "in_rate", "after_as_of", "as_of"}
+    known = {*DEFINITIONS, *TABLES, *load_params(path).policy.model_dump(), *columns, "in_rate", "after_as_of", "as_of"}
     used = {word for entry in DEFINITIONS.values() for word in re.findall(r"[a-z]{2}\w*_\w+", entry["formula"])}
     assert used - known == set()
     assert "churn_window_months" in used

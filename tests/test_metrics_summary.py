@@ -119,3 +119,42 @@ def test_readiness_says_what_is_missing():
     missing = "no value this month; needs subscriptions"
     assert table["why"].to_dict() == {"grr": "", "nrr": "n below 30", "mrr": missing, "payback_months": "",
                                       "ltv": "no value this month: not_estimable"}
+
+
+class TestIdentities:
+    MONTHS = pd.DataFrame({"period": ["2025-05", "2025-06"], "moves": [False, True], "active_start": [0, 10], "new": [10, 5],
+                           "reactivated": [0, 2], "resumed": [0, 1], "churned": [0, 3], "paused": [0, 1], "active_end": [10, 14]})
+
+    def found(self, metrics, tiers=None, groups=None, months=MONTHS):
+        table = pd.DataFrame(metrics, columns=["metric", "dimension", "member", "period", "value"])
+        checks = summary.identities(table, months, tiers, groups, "2025-06")
+        return checks.set_index("check")["passed"].to_dict()
+
+    ROWS = [("rows_in", "all", "all", "2025-06", 9.0), ("rows_in", "table", "a", "2025-06", 4.0),
+            ("rows_in", "table", "b", "2025-06", 5.0), ("mrr", "all", "all", "2025-06", 100.0)]
+    TIERS, GROUPS = pd.DataFrame({"mrr": [60.0, 40.0]}), pd.DataFrame({"share": [0.5, 0.5], "revenue_share": [0.7, 0.3]})
+
+    def test_what_holds_passes(self):
+        assert all(self.found(self.ROWS, self.TIERS, self.GROUPS).values())
+        assert len(self.found(self.ROWS, self.TIERS, self.GROUPS)) == 6
+
+    def test_two_values_of_one_metric_fail(self):
+        assert not self.found([*self.ROWS, ("mrr", "all", "all", "2025-06", 100.1)])["one metric, one value on all pages"]
+
+    def test_parts_that_do_not_make_the_whole_fail(self):
+        assert not self.found(self.ROWS[:2] + self.ROWS[3:])["rows_in: tables add up to all"]
+        assert not self.found(self.ROWS, self.TIERS.head(1))["mrr: tiers add up to all"]
+        assert not self.found(self.ROWS, None, self.GROUPS.head(1))["RFM segments: share adds up to 1"]
+
+    @pytest.mark.parametrize("column", ["active_start", "new", "reactivated", "resumed", "churned", "paused", "active_end"])
+    def test_customers_that_nobody_accounts_for_fail(self, column):
+        months = self.MONTHS.assign(**{column: self.MONTHS[column] + 1})
+        assert not self.found(self.ROWS, months=months)["customer movements add up"]
+
+
+def test_a_metric_of_lifetimes_is_indicative_where_the_history_is_thin():
+    whole = {"dimension": "all", "period": "2025-06", "n": 100, "method": ""}
+    rows = pd.DataFrame([whole | {"metric": name, "value": 1.0} for name in ("ltv", "mrr")])
+    known = {name: {"unit": "money", "needs": "subscriptions"} for name in ("ltv", "mrr")}
+    found = summary.readiness(rows, known, "2025-06", 30, "2 months of history").set_index("metric")
+    assert found[["status", "why"]].values.tolist() == [["indicative", "2 months of history"], ["ready", ""]]

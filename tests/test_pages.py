@@ -35,7 +35,8 @@ class Book(SimpleNamespace):
                                  timezone="UTC")
         terms = {"report": report, "as_of": date(2025, 7, 1), "policy": SimpleNamespace(min_customers=30), "targets": {},
                  "rules": {"R-LTV-2": {"target": 2.0}}}
-        super().__init__(given=set(given), params=SimpleNamespace(**terms | changes))
+        least = {"months": 12, "customers": 30, "ends": 5}
+        super().__init__(given=set(given), params=SimpleNamespace(**terms | changes), least=least, ends=9)
 
     def sql(self, name):
         return "select 1 as one"
@@ -48,6 +49,8 @@ class Book(SimpleNamespace):
         return None if value is None else pd.DataFrame(rows, columns=columns)
 
     def frame(self, name):
+        if name == "summaries/evidence":
+            return pd.DataFrame([{"months": 12, "customers": 30, "ends": self.ends}])
         return pd.DataFrame({"one": range(12)} if name != "summaries/events" else {"date": [], "label": [], "kind": []})
 
     def read(self, name):
@@ -207,3 +210,14 @@ class TestNotes:
             "Left out 4 rows rejected and 2 dated after the month, of 20 read "
             "Skipped for want of data CAC: needs marketing_spend")
         assert notes.a["href"] == "glossary.html#ltv"
+
+
+def test_a_card_of_a_lifetime_is_indicative_where_too_few_have_left():
+    row = DEFAULTS | {"metric": "ltv", "value": 100.0}
+    book = Book()
+    assert "indicative" not in Page(book, "02_ltv_cac").cards(pd.DataFrame([row]), ["ltv"]).data
+    book.ends = 4
+    page = Page(book, "02_ltv_cac")
+    assert page.thin == "4 customers who left, at least 5 needed"
+    assert "indicative" in page.cards(pd.DataFrame([row]), ["ltv"]).data
+    assert "indicative" not in page.cards(pd.DataFrame([row | {"metric": "revenue_net"}]), ["revenue_net"]).data

@@ -24,6 +24,8 @@ FILLED = {
     **{f"marts/kept {name}": ("marts/kept", {"table": TABLES[name]}) for name in KEPT},
     "staging/identity": ("staging/identity", {"people": PEOPLE}), "staging/rows": ("staging/rows", {"tables": list(TABLES)}),
     "staging/read": ("staging/read", {"tables": TABLES}),
+    "summaries/columns": ("summaries/columns", {"columns": [("transactions", "amount"), ("costs", "month")]}),
+    "summaries/duplicates": ("summaries/duplicates", {"tables": [TABLES["transactions"], TABLES["costs"]]}),
 }
 for name, (file, names) in FILLED.items():
     QUERIES.pop(file, None)
@@ -40,11 +42,11 @@ FUNCTIONS = {
 # Within macros alone: they are written anew for each engine.
 MACRO_FUNCTIONS = {"regexp_like", "regexp_replace", "regexp_extract", "timezone", "replace", "floor", "length", "nullif",
                    "strptime", "try_strptime", "to_seconds", "trim"}
-READING = {"as_text", "as_naive", "as_time", "signed", "as_number", "as_whole", "as_flag", "as_id"}  # of cells, before any query
+READING = {"as_text", "as_naive", "as_time", "signed", "as_number", "as_whole", "as_flag", "as_id"}
 MACRO_NAMES = READING | {"folded_id", "without_tag", "month_of", "second_of", "monthly", "nearest_units", "movement"}
 FORBIDDEN = (exp.Interval, exp.Pivot, exp.Unnest, exp.Placeholder, exp.Parameter, exp.WithinGroup)
 PASTED = re.compile(r"[{}?$]|%s")
-KEYS = {"customer_id", "plan_id", "line", "part", "day", "rate"}  # an order that ends in one of these is total
+KEYS = {"customer_id", "plan_id", "line", "part", "day", "rate", "feedback_id"}  # an order that ends in one of these is total
 MOMENTS = {"DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}
 FLOATS = {"DOUBLE", "FLOAT"}
 ALIKE = {"s.position": "stage", "r.nth": "customer_id"}   # a column that is not shown: the one that goes with it

@@ -490,3 +490,13 @@ class TestRules:
         assert (terms["low"] <= terms["target"]) == (terms["better"] == "higher") or terms["low"] == terms["target"]
         assert terms.get("stake") in {"recurring", "leaving", "acquisition", "newcomers", None}
         assert definitions().get(terms.get("while", "nrr_12m"))
+
+
+def test_what_rests_on_a_thin_history_is_not_judged():
+    clear = metric("ltv_to_cac", 4.0, low=3.5, high=4.5)
+    found = judge(clear, thin="2 months of history, at least 12 needed").iloc[0]
+    assert found["severity"] == "unclear" and np.isnan(found["value_at_stake"])
+    assert found["statement"].endswith("Only 2 months of history, at least 12 needed: no verdict.")
+    assert judge(clear)["severity"].to_list() == ["good"]
+    other = metric("payback_months", 4.0) | {"metric": "rejected_share", "value": 0.0}
+    assert judge(other, page="01_data_prep", thin="too little")["severity"].to_list() == ["good"]

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import pandas as pd
 
+from helpers.contracts import NAMED, read_yaml
 from helpers.metrics import checks, frame, metric
 
+REMEDIES = {  # how a rule begins -> what to do
+    "cannot be read": "Mend the cell; or say how the file writes it: decimal, dayfirst, columns.",
+    "empty": "Fill the cell at the source: a row without it cannot be counted.",
+    "not an accepted value": "Write one of the words that docs/inputs.md lists for the column.",
+    "key stands twice": "Leave the repeated export out; of lines without line_no, add it.",
+    "no rate on or before its day": "Add an earlier rate of this currency to fx_rates.",
+    "refund above zero": "Write refunds with a minus.",
+    "internal customer": "Nothing: policy internal_customers leaves them out, count keeps them.",
+}
 LABELS = {"read": "read", "kept": "kept", "rejected": "rejected", "after_as_of": "after the month"}
 
 
-def row_metrics(rows: pd.DataFrame, period: str) -> pd.DataFrame:
-    """rows_in, rows_kept, rows_rejected, rows_after_as_of by table and in all, and the rejected share."""
+def prep_metrics(rows: pd.DataFrame, tied: pd.DataFrame, period: str) -> pd.DataFrame:
+    """rows_in, rows_kept, rows_rejected, rows_after_as_of by table and in all, the rejected share, the gap to the ledger."""
     wide = rows.pivot(index="table", columns="stage", values="rows").astype(int)
     found = []
     for member, row in [("all", wide.sum()), *wide.iterrows()]:
@@ -21,7 +31,8 @@ def row_metrics(rows: pd.DataFrame, period: str) -> pd.DataFrame:
                                 ("rows_after_as_of", "after_as_of"))
         ]
     share = wide["rejected"].sum() / wide["read"].sum()
-    return frame([*found, metric("rejected_share", period, share, unit="share", n=wide["read"].sum())])
+    found.append(metric("rejected_share", period, share, unit="share", n=wide["read"].sum()))
+    return frame(found + ledger_metrics(tied))
 
 
 def by_stage(rows: pd.DataFrame) -> pd.DataFrame:
@@ -32,15 +43,13 @@ def by_stage(rows: pd.DataFrame) -> pd.DataFrame:
     return wide.reset_index()
 
 
-def waterfall(rows: pd.DataFrame, table: str) -> pd.DataFrame:
-    """From the money read to the money kept: `label`, `value`, `kind` for the chart; zeros for a table not given."""
-    signs = {"read": 1, "rejected": -1, "after_as_of": -1, "kept": 1}
-    amounts = rows[rows["table"] == table].set_index("stage")["amount"].reindex([*signs], fill_value=0.0)
-    return pd.DataFrame({
-        "label": [LABELS[stage] for stage in signs],
-        "value": [sign * amounts[stage] for stage, sign in signs.items()],
-        "kind": ["total", "change", "change", "total"],
-    })
+def waterfall(rows: pd.DataFrame, rejections: pd.DataFrame, table: str) -> pd.DataFrame:
+    """From the money read to the money kept, rule by rule: `label`, `value`, `kind`; zeros for a table not given."""
+    amounts = rows[rows["table"] == table].set_index("stage")["amount"].reindex([*LABELS], fill_value=0.0)
+    rules = rejections[rejections["table"] == table].groupby("rule", sort=True)["amount"].sum()
+    steps = [("read", amounts["read"], "total"), *((rule, -amount, "change") for rule, amount in rules.items()),
+             (LABELS["after_as_of"], -amounts["after_as_of"], "change"), ("kept", amounts["kept"], "total")]
+    return pd.DataFrame(steps, columns=["label", "value", "kind"])
 
 
 def row_checks(rows: pd.DataFrame) -> pd.DataFrame:
@@ -58,3 +67,91 @@ def trace_checks(trace: pd.DataFrame) -> pd.DataFrame:
     """The revenue of traced customers is the same in the source rows and in the marts."""
     found = trace.assign(check="traced customer: source = mart", scope=trace["customer_id"], tolerance=0.005)
     return checks(found.rename(columns={"amount_in_source": "expected", "revenue_in_mart": "actual"}))
+
+
+def remedies(rejections: pd.DataFrame) -> pd.DataFrame:
+    """The rejections, each with what to do about it."""
+    told = {rule: text for name, text in REMEDIES.items() for rule in rejections["rule"] if str(rule).startswith(name)}
+    return rejections.assign(remedy=rejections["rule"].map(told).fillna("Mend it at the source."))
+
+
+def sections(given: set[str], columns: set[str], least: dict[str, int], evidence: pd.DataFrame | None = None) -> pd.DataFrame:
+    """One row a section of readiness.yaml: ready, partial or impossible, what is missing, and what adding it unlocks.
+
+    columns : `table.column` that the files have. evidence : what lifetimes rest on, one row; least : what they need of it.
+    """
+    rows = []
+    for entry in read_yaml("readiness.yaml"):
+        tables = entry["needs"].split(" or ")
+        missing = {name: unlocks for name, unlocks in entry["adds"].items()
+                   if name not in columns and (name.split(".")[0] in given or name.split(".")[0] not in tables)}
+        for what, needed in least.items() if evidence is not None and "LTV" in entry["section"] else []:
+            if (found := int(evidence[what].iloc[0])) < needed:
+                missing[f"{needed} {NAMED[what]} (found {found})"] = "verdicts on lifetimes and LTV, now indicative"
+        status = "partial" if missing else "ready"
+        if not given.intersection(tables):
+            status, missing = "impossible", {entry["needs"]: "the whole section"}
+        unlocks = dict.fromkeys(missing.values())
+        rows.append((entry["section"], entry["page"], status, "; ".join(missing), "; ".join(unlocks)))
+    return pd.DataFrame(rows, columns=["section", "page", "status", "missing", "unlocks"])
+
+
+def reconcile(ledger: pd.DataFrame, months: pd.DataFrame, tolerance: float) -> pd.DataFrame:
+    """One row a month and measure of the ledger: `month, measure, ledger, ours, difference, gap, passed`; gap is a share.
+
+    ledger : from `summaries/ledger`; active customers are counted in months, from `summaries/months`.
+    """
+    active = ledger["month"].map(months.set_index("period")["active_end"].astype(float)).fillna(0.0)
+    ours = ledger["ours"].where(ledger["measure"] != "active_customers", active)
+    table = ledger.assign(ours=ours, difference=ours - ledger["ledger"])
+    allowed = (table["ledger"].abs() * tolerance).clip(lower=0.005)
+    gap = (table["difference"] / table["ledger"]).where(table["ledger"] != 0)
+    return table.assign(gap=gap, passed=table["difference"].abs() <= allowed).dropna(subset="ours").reset_index(drop=True)
+
+
+def ledger_metrics(tied: pd.DataFrame) -> list[dict]:
+    """ledger_gap of the last 13 months by measure, and for all: net revenue's, else MRR's, else the largest."""
+    last, found = sorted(tied["month"].unique())[-13:], []
+    for month, part in tied[tied["month"].isin(last)].dropna(subset="gap").groupby("month"):
+        gaps = part.set_index("measure")["gap"]
+        found += [metric("ledger_gap", month, gap, dimension="measure", member=name, unit="share") for name, gap in gaps.items()]
+        main = next((name for name in ("net_revenue", "mrr") if name in gaps), gaps.abs().idxmax())
+        found.append(metric("ledger_gap", month, gaps[main], unit="share", n=len(gaps), method=f"of {main}"))
+    return found
+
+
+def ledger_checks(tied: pd.DataFrame, tolerance: float) -> pd.DataFrame:
+    """One check a month and measure: our figure is the ledger's, within the tolerance."""
+    allowed = (tied["ledger"].abs() * tolerance).clip(lower=0.005)
+    found = tied.assign(check="ledger: " + tied["measure"], scope=tied["month"], tolerance=allowed)
+    return checks(found.rename(columns={"ledger": "expected", "ours": "actual"}))
+
+
+def timeline_checks(timeline: pd.DataFrame) -> pd.DataFrame:
+    """Every kept row that names a customer stands in the customers' timeline, table by table."""
+    found = timeline.assign(check="timeline: rows of the sources", scope=timeline["table"], tolerance=0)
+    return checks(found.rename(columns={"rows": "expected", "told": "actual"}))
+
+
+def drift(now: pd.DataFrame, then: pd.DataFrame | None, points: float = 0.05) -> pd.DataFrame:
+    """Columns that came, went, or are empty more or less often than in last month's report, by more than `points`.
+
+    now, then : `table, column, rows, empty`, as `summaries/columns` has them; then: None without a report.
+    """
+    columns = ["table", "column", "what", "then", "now"]
+    if then is None:
+        return pd.DataFrame(columns=columns)
+    both = then.merge(now, on=["table", "column"], how="outer", suffixes=("_then", "_now"), indicator=True)
+    both = both.assign(then=both["empty_then"] / both["rows_then"], now=both["empty_now"] / both["rows_now"])
+    what = both["_merge"].astype("str").map({"left_only": "no longer there", "right_only": "new", "both": "empty cells"})
+    return both.assign(what=what)[(what != "empty cells") | ((both["now"] - both["then"]).abs() > points)][columns]
+
+
+def late(now: pd.DataFrame, then: pd.DataFrame | None) -> pd.DataFrame:
+    """Past months whose rows or revenue are not what was published: `period, rows_then, rows_now, revenue_then, …, change`."""
+    columns = ["period", "rows_then", "rows_now", "revenue_then", "revenue_now", "change"]
+    if then is None:
+        return pd.DataFrame(columns=columns)
+    both = then.merge(now, on="period", suffixes=("_then", "_now"), validate="one_to_one")
+    both = both.assign(change=both["revenue_now"] - both["revenue_then"])
+    return both[(both["rows_now"] != both["rows_then"]) | (both["change"].abs() > 0.005)][columns].reset_index(drop=True)

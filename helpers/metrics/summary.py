@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from helpers.contracts import LIFETIMES
+from helpers.metrics import checks
 from helpers.metrics.retention import bridge
 from helpers.models.intervals import next_value
 
@@ -114,22 +116,49 @@ def levers(metrics: pd.DataFrame, months: pd.DataFrame, period: str) -> pd.DataF
     return table[table["gain_12m"] > 0].sort_values("gain_12m", ascending=False, kind="stable", ignore_index=True)
 
 
-def check_counts(checks: pd.DataFrame) -> pd.DataFrame:
+def identities(metrics: pd.DataFrame, months: pd.DataFrame, tiers: pd.DataFrame | None, groups: pd.DataFrame | None,
+               period: str) -> pd.DataFrame:
+    """What must be equal across pages: parts and their whole, customers from month to month, one metric wherever it stands.
+
+    metrics : all pages' rows. months : from `summaries/months`. tiers, groups : tier_scorecard and rfm_segments, where made.
+    """
+    key = ["metric", "dimension", "member", "period"]
+    spread = metrics.groupby(key)["value"].agg(np.ptp)
+    rows = [("one metric, one value on all pages", "metrics.csv", 0, float((spread > 1e-9).sum()), 0)]
+    whole = metrics[metrics["dimension"] == "all"].set_index(["metric", "period"])["value"]
+    for (name, at), parts in metrics[metrics["dimension"] == "table"].groupby(["metric", "period"])["value"]:
+        rows.append((f"{name}: tables add up to all", at, whole[name, at], parts.sum(), 0))
+    if tiers is not None and ("mrr", period) in whole:
+        rows.append(("mrr: tiers add up to all", period, whole["mrr", period], tiers["mrr"].sum(), 0.005))
+    for name in ("share", "revenue_share") if groups is not None and len(groups) else ():
+        rows.append((f"RFM segments: {name} adds up to 1", period, 1.0, groups[name].sum(), 1e-9))
+    moving = months[months["moves"]].tail(13)
+    came = moving["new"] + moving["reactivated"] + moving["resumed"] - moving["churned"] - moving["paused"]
+    rows += [("customer movements add up", *row, 0)
+             for row in zip(moving["period"], moving["active_start"] + came, moving["active_end"], strict=True)]
+    return checks(pd.DataFrame(rows, columns=["check", "scope", "expected", "actual", "tolerance"]))
+
+
+def check_counts(made: pd.DataFrame) -> pd.DataFrame:
     """One row a kind of check: how many were made, how many passed."""
-    counted = checks.assign(passed=checks["passed"].astype(int)).groupby("check", sort=True)["passed"]
+    counted = made.assign(passed=made["passed"].astype(int)).groupby("check", sort=True)["passed"]
     return counted.agg(made="size", passed="sum").reset_index()
 
 
-def readiness(metrics: pd.DataFrame, definitions: dict[str, dict], period: str, least: int) -> pd.DataFrame:
-    """One row a metric: ready, indicative (n below `least`) or impossible this month, and why: what it needs, or its remark."""
+def readiness(metrics: pd.DataFrame, definitions: dict[str, dict], period: str, least: int, thin: str = "") -> pd.DataFrame:
+    """One row a metric: ready, indicative or impossible this month, and why: what it needs, or its remark.
+
+    least : fewest customers. thin : what lifetimes lack to be judged, if they lack it.
+    """
     whole = metrics[(metrics["dimension"] == "all") & (metrics["period"] == period)].set_index("metric")
     rows = []
     for name, entry in definitions.items():
         row = whole.loc[name] if name in whole.index else None
         known = row is not None and (pd.notna(row["value"]) or row["method"] == ">H")
         few = known and row["n"] < least and entry["unit"] not in ("count", "money")
-        status = "indicative" if few else "ready" if known else "impossible"
-        why = f"n below {least}" if few else "" if known else f"no value this month; needs {entry['needs']}"
+        short = thin if known and name.startswith(LIFETIMES) else ""
+        status = "indicative" if few or short else "ready" if known else "impossible"
+        why = short or f"n below {least}" if few or short else "" if known else f"no value this month; needs {entry['needs']}"
         if not known and row is not None and row["method"]:
             why = f"no value this month: {row['method']}"
         rows.append((name, status, np.nan if row is None else row["n"], why))

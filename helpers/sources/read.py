@@ -19,7 +19,7 @@ from helpers.params import Params, Source, as_written, nearest
 from helpers.sources.sniff import NUMBERS, SAMPLE_LINES, fingerprint, guess_dates, guess_decimal, shape_of
 
 Col, Const, Call = duckdb.ColumnExpression, duckdb.ConstantExpression, duckdb.FunctionExpression
-Rows = duckdb.DuckDBPyRelation
+Rows, Expression = duckdb.DuckDBPyRelation, duckdb.Expression
 Opened = tuple[Rows, list[str], int]  # rows, their columns' names in the file, lines before them
 FAULTS = (ReportError, duckdb.Error, ValueError, OSError, CalamineError)  # what is wrong with a file, not with us
 PARQUET, EXCEL = (".parquet", ".pq"), (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
@@ -39,6 +39,7 @@ class SourceFile:
     encoding: str
     ignored_columns: int = 0
     name: str = ""
+    columns: tuple[str, ...] = ()  # the canonical ones that it has
 
 
 def source_files(params: Params, table: str) -> list[Path]:
@@ -90,7 +91,7 @@ def read_source(engine: Engine, params: Params, table: str) -> list[SourceFile]:
             line = Col(LINE) + Const(before + 1)
             columns = [Col(column) for column in rows.columns if column != LINE]
             relations.append(rows.select(*columns, Const(name).alias("file"), line.alias("line")))
-            files.append(SourceFile(table, path, digest, encoding, len(names) - len(set(places.values())), name))
+            files.append(SourceFile(table, path, digest, encoding, len(names) - len(set(places.values())), name, (*places,)))
         except FAULTS as error:
             found = getattr(error, "problems", None) or [str(error).strip().splitlines()[0][:200]]
             problems += [f"{name}: {line}" for line in found]
@@ -228,7 +229,7 @@ def canonical(rows: Rows, table: str, places: dict[str, int], source: Source, re
     return rows.select(*texts, *number).select(*values, *misread, *number)
 
 
-def in_zone(moment: duckdb.Expression, zone: duckdb.Expression, report_zone: duckdb.Expression, was: str = "") -> duckdb.Expression:
+def in_zone(moment: Expression, zone: Expression, report_zone: Expression, was: str = "") -> Expression:
     """A moment in the report's zone: an instant as it is, any other as the clock of its source's zone."""
     if was != "TIMESTAMP WITH TIME ZONE":
         if str(zone) == str(report_zone):

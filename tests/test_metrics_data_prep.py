@@ -1,0 +1,128 @@
+"""What is said of the rows and of the books: rules, the ledger, readiness, and what changed since last month."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers.metrics import data_prep
+
+LEAST = {"months": 12, "customers": 30, "ends": 5}
+
+
+def evidence(months=36, customers=100, ends=9):
+    return pd.DataFrame([{"months": months, "customers": customers, "ends": ends}])
+
+
+def section(found, name):
+    return found.set_index("section").loc[name, ["status", "missing", "unlocks"]].to_list()
+
+
+class TestRules:
+    ROWS = pd.DataFrame([("sales", "read", 9, 100.0), ("sales", "kept", 5, 60.0), ("sales", "rejected", 3, 25.0),
+                         ("sales", "after_as_of", 1, 15.0)], columns=["table", "stage", "rows", "amount"])
+    BROKEN = pd.DataFrame([("sales", "empty", "amount", 1, 0.0), ("sales", "empty", "at", 1, 5.0),
+                           ("sales", "below 1", "n", 1, 20.0), ("other", "empty", "n", 7, 70.0)],
+                          columns=["table", "rule", "column", "rows", "amount"])
+
+    def test_the_waterfall_goes_from_read_to_kept_rule_by_rule(self):
+        found = data_prep.waterfall(self.ROWS, self.BROKEN, "sales")
+        assert found.values.tolist() == [
+            ["read", 100, "total"], ["below 1", -20, "change"], ["empty", -5, "change"],
+            ["after the month", -15, "change"], ["kept", 60, "total"]]
+        assert found["value"].iloc[:-1].sum() == found["value"].iloc[-1]
+
+    def test_every_rule_has_a_remedy(self):
+        found = data_prep.remedies(self.BROKEN)["remedy"].to_list()
+        assert found[0].startswith("Fill the cell") and found[2] == "Mend it at the source."
+
+
+class TestLedger:
+    LEDGER = pd.DataFrame([
+        ("2025-05", "active_customers", 10.0, np.nan), ("2025-06", "active_customers", 12.0, np.nan),
+        ("2025-06", "mrr", 200.0, 200.9), ("2025-06", "net_revenue", 1000.0, 1005.0), ("2025-06", "refunds", 0.0, 0.01),
+        ("2025-06", "marketing_spend", 50.0, np.nan)], columns=["month", "measure", "ledger", "ours"])
+    MONTHS = pd.DataFrame({"period": ["2025-05", "2025-06"], "active_end": [10, 11]})
+
+    @pytest.fixture
+    def tied(self):
+        return data_prep.reconcile(self.LEDGER, self.MONTHS, 0.005)
+
+    def test_a_figure_may_differ_by_the_tolerance_and_one_of_nothing_by_half_a_cent(self, tied):
+        found = tied.set_index(["month", "measure"])
+        assert found["passed"].to_dict() == {
+            ("2025-05", "active_customers"): True, ("2025-06", "active_customers"): False,  # 11 of 12
+            ("2025-06", "mrr"): True, ("2025-06", "net_revenue"): True, ("2025-06", "refunds"): False}
+        assert found.loc[("2025-06", "active_customers"), "gap"] == pytest.approx(-1 / 12)
+        assert np.isnan(found.loc[("2025-06", "refunds"), "gap"])
+
+    def test_what_we_do_not_count_is_not_compared(self, tied):
+        assert "marketing_spend" not in set(tied["measure"])
+
+    def test_the_gap_is_that_of_net_revenue_else_of_mrr(self, tied):
+        def gap(table):
+            rows = pd.DataFrame(data_prep.ledger_metrics(table))
+            return rows[(rows["dimension"] == "all") & (rows["period"] == "2025-06")][["value", "method"]].values.tolist()
+        assert gap(tied) == [[pytest.approx(0.005), "of net_revenue"]]
+        assert gap(tied[tied["measure"] != "net_revenue"]) == [[pytest.approx(0.0045), "of mrr"]]
+        assert gap(tied[tied["measure"] == "active_customers"]) == [[pytest.approx(-1 / 12), "of active_customers"]]
+
+    def test_each_figure_is_a_check_with_its_tolerance(self, tied):
+        found = data_prep.ledger_checks(tied, 0.005).set_index(["check", "scope"])
+        assert found.loc[("ledger: net_revenue", "2025-06"), ["expected", "actual", "tolerance", "passed"]].to_list() == [
+            1000, 1005, 5, True]
+        assert found["passed"].to_list() == tied["passed"].to_list()
+
+
+class TestReadiness:
+    def test_a_section_without_its_table_is_impossible(self):
+        found = data_prep.sections({"transactions"}, set(), LEAST)
+        assert section(found, "Tiers") == ["impossible", "subscriptions", "the whole section"]
+
+    def test_a_missing_column_makes_it_partial_and_says_what_it_would_unlock(self):
+        columns = {"transactions.product_id"}
+        found = data_prep.sections({"transactions"}, columns, LEAST)
+        assert section(found, "Revenue, orders and repeat purchases") == ["ready", "", ""]
+        assert section(found, "RFM and purchase models") == [
+            "partial", "transactions.item_type", "purchases told from renewals"]
+
+    def test_either_of_two_tables_will_do_and_columns_of_the_other_are_not_missed(self):
+        found = data_prep.sections({"transactions"}, {"business_events.label"}, LEAST)
+        assert section(found, "Retention") == ["ready", "", ""]
+        found = data_prep.sections({"subscriptions"}, {"business_events.label"}, LEAST)
+        assert section(found, "Retention")[:2] == ["partial", "subscriptions.ended_at"]
+
+    @pytest.mark.parametrize(("changes", "said"), [
+        ({"months": 11}, "12 months of history (found 11)"), ({"customers": 29}, "30 customers (found 29)"),
+        ({"ends": 4}, "5 customers who left (found 4)"), ({"months": 12, "customers": 30, "ends": 5}, "")])
+    def test_too_little_to_judge_lifetimes_is_partial(self, changes, said):
+        columns = {"costs.amount", "customers.channel"}
+        found = data_prep.sections({"transactions"}, columns, LEAST, evidence(**changes))
+        assert section(found, "LTV and lifetimes")[:2] == ["partial" if said else "ready", said]
+
+
+class TestDrift:
+    NOW = pd.DataFrame([("sales", "amount", 100, 0), ("sales", "colour", 100, 20), ("sales", "size", 100, 5)],
+                       columns=["table", "column", "rows", "empty"])
+
+    def test_columns_that_came_went_or_are_emptier_are_told(self):
+        then = pd.DataFrame([("sales", "amount", 50, 0), ("sales", "shape", 50, 0), ("sales", "size", 50, 0),
+                             ("sales", "colour", 50, 7)], columns=["table", "column", "rows", "empty"])
+        found = data_prep.drift(self.NOW, then).fillna("")
+        assert sorted(found.values.tolist()) == [  # size went from 0 to 5 %, not by more than five points
+            ["sales", "colour", "empty cells", 0.14, 0.2], ["sales", "shape", "no longer there", 0.0, ""]]
+        assert data_prep.drift(self.NOW, then.iloc[:3]).fillna("").values.tolist()[0] == ["sales", "colour", "new", "", 0.2]
+
+    def test_months_that_are_no_longer_what_was_published_are_told_to_the_cent(self):
+        then = pd.DataFrame({"period": ["2025-03", "2025-04", "2025-05"], "rows": [5, 6, 7], "revenue": [50.0, 60.0, 70.0]})
+        now = pd.DataFrame({"period": ["2025-03", "2025-04", "2025-05", "2025-06"], "rows": [5, 6, 8, 9],
+                            "revenue": [50.0, 60.01, 70.0, 90.0]})
+        assert data_prep.late(now, then).values.tolist() == [
+            ["2025-04", 6, 6, 60.0, 60.01, pytest.approx(0.01)], ["2025-05", 7, 8, 70.0, 70.0, 0.0]]
+
+    def test_without_an_earlier_report_nothing_is_told(self):
+        assert data_prep.drift(self.NOW, None).empty and data_prep.late(self.NOW, None).empty
+
+
+def test_every_kept_row_of_a_customer_must_stand_in_the_timeline():
+    found = data_prep.timeline_checks(pd.DataFrame({"table": ["sales", "touches"], "rows": [5, 3], "told": [5, 2]}))
+    assert found[["scope", "expected", "actual", "passed"]].values.tolist() == [["sales", 5, 5, True], ["touches", 3, 2, False]]
