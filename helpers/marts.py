@@ -78,7 +78,8 @@ class Book:
         if query == "summaries/columns":
             return {"columns": sorted(self.engine.table("source_columns").fetchall())}
         if query == "summaries/duplicates":
-            return {"tables": [TABLES[name] for name in TABLES if name in self.given and (not TABLES[name].key or name == BOOKS[0])]}
+            given = [table for name, table in TABLES.items() if name in self.given]
+            return {"tables": [table for table in given if not table.key or table.name == BOOKS[0]]}
         return {}
 
     def read(self, name: str) -> pd.DataFrame:

@@ -171,8 +171,8 @@ class Page:
     def judged(self, metrics: pd.DataFrame, name: str) -> pd.DataFrame:
         """The verdicts of a page's rules, or of all pages' ("")."""
         params = self.book.params
-        return verdicts.judge(metrics, name, self.period, overrides=params.rules, least=params.policy.min_customers, thin=self.thin,
-                              formats=self.formats, targets=params.targets)
+        return verdicts.judge(metrics, name, self.period, overrides=params.rules, targets=params.targets,
+                              least=params.policy.min_customers, thin=self.thin, formats=self.formats)
 
     def notes(self) -> HTML:
         """Footnotes: the window, the definitions used with their versions, what was left out, what was skipped."""

@@ -31,7 +31,8 @@ from helpers.params import Params, load_params, nearest, to_yaml  # noqa: E402
 from helpers.pdf import find_browser, print_pdf  # noqa: E402
 
 HERE = Path(__file__).parent
-HISTORY = (("columns", 1), ("decisions", 1), ("definitions", 1), ("metrics", 1), ("metrics", 12), ("volume", 1))  # what a run reads of which month before
+# What a run reads of which month before.
+HISTORY = (("columns", 1), ("decisions", 1), ("definitions", 1), ("metrics", 1), ("metrics", 12), ("volume", 1))
 PARAMETERS = "month, params_file, run_dir"
 IMPORTS = "from helpers import charts, marts, pages\nfrom helpers.metrics import ltv_cac"
 PACKAGES = ("ltv-report", "duckdb", "matplotlib", "nbconvert", "numpy", "pandas", "papermill", "scipy", "seaborn")

@@ -24,7 +24,8 @@ def judge(metrics: pd.DataFrame, page: str, period: str, *, overrides: dict[str,
     """Verdicts of the rules of a page ("": of all) on the company-wide metrics of a month, in COLUMNS, most urgent first.
 
     metrics : rows of metrics.csv, with those of 13 months that `stake` and `while` of rules.yaml look at. overrides : terms
-    by rule id, from the params. least : fewest customers for a verdict. thin : what lifetimes lack to be judged, if so. targets : plan by metric and month.
+    by rule id, from the params. least : fewest customers for a verdict. thin : what lifetimes lack to be judged, if so.
+    targets : plan by metric and month.
     `good` where the whole interval clears the target, `watch` where it misses it, `act` where it misses `low` too,
     `unclear` where it holds the target; a value without interval is its own. value_at_stake : money a year, unless good.
     """

@@ -90,7 +90,8 @@ class TestCaution:
         monkeypatch.setattr(Book, "collect", lambda book, kind: pd.concat([METRICS, why], ignore_index=True)
                             if kind == "metrics" else pd.DataFrame({"check": ["a"], "passed": [True]}))
         metrics, found, _ = cover.publish(Page(Book(tmp_path), "06_summary"))
-        assert found["provisional"].all() and text(cover.caution(Page(Book(tmp_path), "06_summary"), metrics)).startswith("Caution: no departures <b>. Churn")
+        told = text(cover.caution(Page(Book(tmp_path), "06_summary"), metrics))
+        assert found["provisional"].all() and told.startswith("Caution: no departures <b>. Churn")
 
     def test_a_short_history_is_said(self, tmp_path):
         book = Book(tmp_path)

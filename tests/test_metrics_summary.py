@@ -122,8 +122,9 @@ def test_readiness_says_what_is_missing():
 
 
 class TestIdentities:
-    MONTHS = pd.DataFrame({"period": ["2025-05", "2025-06"], "moves": [False, True], "active_start": [0, 10], "new": [10, 5],
-                           "reactivated": [0, 2], "resumed": [0, 1], "churned": [0, 3], "paused": [0, 1], "active_end": [10, 14]})
+    MONTHS = pd.DataFrame({
+        "period": ["2025-05", "2025-06"], "moves": [False, True], "active_start": [0, 10], "new": [10, 5],
+        "reactivated": [0, 2], "resumed": [0, 1], "churned": [0, 3], "paused": [0, 1], "active_end": [10, 14]})
 
     def found(self, metrics, tiers=None, groups=None, months=MONTHS):
         table = pd.DataFrame(metrics, columns=["metric", "dimension", "member", "period", "value"])

@@ -75,7 +75,9 @@ def remedies(rejections: pd.DataFrame) -> pd.DataFrame:
     return rejections.assign(remedy=rejections["rule"].map(told).fillna("Mend it at the source."))
 
 
-def sections(given: set[str], columns: set[str], least: dict[str, int], evidence: pd.DataFrame | None = None) -> pd.DataFrame:
+def sections(
+    given: set[str], columns: set[str], least: dict[str, int], evidence: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """One row a section of readiness.yaml: ready, partial or impossible, what is missing, and what adding it unlocks.
 
     columns : `table.column` that the files have. evidence : what lifetimes rest on, one row; least : what they need of it.
