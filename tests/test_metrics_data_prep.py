@@ -126,3 +126,24 @@ class TestDrift:
 def test_every_kept_row_of_a_customer_must_stand_in_the_timeline():
     found = data_prep.timeline_checks(pd.DataFrame({"table": ["sales", "touches"], "rows": [5, 3], "told": [5, 2]}))
     assert found[["scope", "expected", "actual", "passed"]].values.tolist() == [["sales", 5, 5, True], ["touches", 3, 2, False]]
+
+
+class TestLeftEdge:
+    def months(self, acquired, churned=None, active=100):
+        count = len(acquired)
+        periods = pd.period_range("2024-01", periods=count, freq="M").astype(str)
+        return pd.DataFrame({"period": periods, "acquired": acquired, "active_start": active,
+                             "churned": churned or [2] * count})
+
+    def test_a_first_month_of_three_usual_ones_is_told_unless_it_is_set(self):
+        found = data_prep.left_edge(self.months([31] + [10] * 11), left_edge_months=0, observed_from=False)
+        assert found.startswith("31 customers are first seen in 2024-01, a usual month has 10:")
+        assert not data_prep.left_edge(self.months([30] + [10] * 11), left_edge_months=0, observed_from=False)
+        assert not data_prep.left_edge(self.months([31] + [10] * 11), left_edge_months=1, observed_from=False)
+
+    def test_months_in_which_nobody_leaves_though_five_would_have_are_told_unless_they_are_set(self):
+        gone = [0, 0, 0] + [2] * 6                         # 3 · 100 at 2 % are 6 who should have left
+        found = data_prep.left_edge(self.months([10] * 9, gone), left_edge_months=0, observed_from=False)
+        assert found.startswith("Nobody leaves before 2024-04") and found.endswith("Set policy.observed_from: 2024-04-01.")
+        assert not data_prep.left_edge(self.months([10] * 9, gone), left_edge_months=0, observed_from=True)
+        assert not data_prep.left_edge(self.months([10] * 8, gone[1:]), left_edge_months=0, observed_from=False)

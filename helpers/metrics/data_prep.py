@@ -78,7 +78,7 @@ def remedies(rejections: pd.DataFrame) -> pd.DataFrame:
 def sections(
     given: set[str], columns: set[str], least: dict[str, int], evidence: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """One row a section of readiness.yaml: ready, partial or impossible, what is missing, and what adding it unlocks.
+    """One row a section of readiness.yaml: ready, partial or impossible, what is missing, what adding it unlocks.
 
     columns : `table.column` that the files have. evidence : what lifetimes rest on, one row; least : what they need of it.
     """
@@ -116,7 +116,8 @@ def ledger_metrics(tied: pd.DataFrame) -> list[dict]:
     last, found = sorted(tied["month"].unique())[-13:], []
     for month, part in tied[tied["month"].isin(last)].dropna(subset="gap").groupby("month"):
         gaps = part.set_index("measure")["gap"]
-        found += [metric("ledger_gap", month, gap, dimension="measure", member=name, unit="share") for name, gap in gaps.items()]
+        found += [metric("ledger_gap", month, gap, dimension="measure", member=name, unit="share")
+                  for name, gap in gaps.items()]
         main = next((name for name in ("net_revenue", "mrr") if name in gaps), gaps.abs().idxmax())
         found.append(metric("ledger_gap", month, gaps[main], unit="share", n=len(gaps), method=f"of {main}"))
     return found
@@ -127,6 +128,28 @@ def ledger_checks(tied: pd.DataFrame, tolerance: float) -> pd.DataFrame:
     allowed = (tied["ledger"].abs() * tolerance).clip(lower=0.005)
     found = tied.assign(check="ledger: " + tied["measure"], scope=tied["month"], tolerance=allowed)
     return checks(found.rename(columns={"ledger": "expected", "ours": "actual"}))
+
+
+def left_edge(months: pd.DataFrame, *, left_edge_months: int, observed_from: bool) -> str:
+    """How the book looks cut off on the left, and the setting that says so; empty where it does not, or is set.
+
+    months : from `summaries/months`. Cut off: the first month has three times the newcomers of a usual one of the next
+    year, for old customers are taken for new; or nobody leaves where the later pace would have taken five customers or
+    more, for only those who stayed are in the file (left truncation; Klein and Moeschberger 2003, 3.4).
+    """
+    first, usual = months["acquired"].iloc[0], months["acquired"].iloc[3:15].median()
+    if not left_edge_months and len(months) >= 6 and first > 3 * usual and first >= 10:
+        return (f"{first:,.0f} customers are first seen in {months['period'].iloc[0]}, a usual month has {usual:,.0f}: "
+                "the book looks cut off on the left, and old customers count as new. Set policy.left_edge_months.")
+    left = months["churned"].to_numpy(float).cumsum()
+    before, after = months[left == 0], months[left > 0].head(12)
+    if not observed_from and len(before) and len(after) >= 6:
+        expected = before["active_start"].sum() * after["churned"].sum() / after["active_start"].sum()
+        if expected >= 5:
+            return (f"Nobody leaves before {after['period'].iloc[0]}, where the later pace would have taken {expected:,.0f} "
+                    "customers: the file seems to hold only those who stayed, and lifetimes look too long. "
+                    f"Set policy.observed_from: {after['period'].iloc[0]}-01.")
+    return ""
 
 
 def timeline_checks(timeline: pd.DataFrame) -> pd.DataFrame:
