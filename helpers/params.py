@@ -131,6 +131,7 @@ class Policy(Section):
     min_history_months: int = Field(12, ge=1, le=120, description="below: lifetimes and LTV without a verdict")
     min_customers: int = Field(30, ge=1, description="below: the number without a verdict")
     min_events: int = Field(5, ge=1, description="below: the number without a verdict")
+    suppress_below: int = Field(5, ge=0, description="members of fewer customers show no estimate in splits")
     confidence: float = Field(0.95, ge=0.5, lt=1, description="coverage of every interval, a fraction")
     pandas_rows: int = Field(5_000_000, ge=1, description="load_mart refuses larger tables")
     max_staleness_days: int = Field(31, ge=1, le=3650, description="age of the newest row at month's end; beyond: provisional")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.metrics import data_prep
+from helpers.metrics import data_prep, hidden
 
 LEAST = {"months": 12, "customers": 30, "ends": 5}
 
@@ -147,3 +147,9 @@ class TestLeftEdge:
         assert found.startswith("Nobody leaves before 2024-04") and found.endswith("Set policy.observed_from: 2024-04-01.")
         assert not data_prep.left_edge(self.months([10] * 9, gone), left_edge_months=0, observed_from=True)
         assert not data_prep.left_edge(self.months([10] * 8, gone[1:]), left_edge_months=0, observed_from=False)
+
+
+def test_members_of_too_few_customers_show_what_adds_up_and_no_estimate():
+    table = pd.DataFrame({"member": ["a", "b"], "customers": [5, 4], "mrr": [50.0, 40.0], "ltv": [7.0, 8.0], "months": [3, 4]})
+    assert hidden(table, 5).fillna(-1).values.tolist() == [["a", 5, 50, 7, 3], ["b", 4, 40, -1, -1]]
+    assert hidden(table, 4)["ltv"].to_list() == [7, 8]

@@ -48,6 +48,14 @@ def frame(rows: list[dict]) -> pd.DataFrame:
     return table.sort_values(["metric", "dimension", "member", "period"], ignore_index=True)
 
 
+def hidden(table: pd.DataFrame, below: int) -> pd.DataFrame:
+    """A split whose members of fewer than `below` customers show what adds up, and no estimate: one customer is no rate."""
+    adds_up = ["customers", "share", "mrr", "revenue", "revenue_share", "tier_rank", "list_price"]
+    estimates = [name for name in table.select_dtypes("number") if name not in adds_up]
+    few = table["customers"] < below
+    return table.assign(**{name: table[name].astype("float64").mask(few) for name in estimates})
+
+
 def share(part, whole):
     """part ÷ whole along months, unknown where there is no whole."""
     return np.divide(part, whole, out=np.full(len(whole), np.nan), where=np.asarray(whole) > 0, dtype=float)
