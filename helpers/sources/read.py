@@ -16,6 +16,7 @@ from python_calamine import CalamineError, load_workbook
 from helpers.contracts import TABLES, TIME, ReportError
 from helpers.engine import Engine
 from helpers.params import Params, Source, as_written, nearest
+from helpers.sources.database import open_query
 from helpers.sources.sniff import NUMBERS, SAMPLE_LINES, fingerprint, guess_dates, guess_decimal, shape_of
 
 Col, Const, Call = duckdb.ColumnExpression, duckdb.ConstantExpression, duckdb.FunctionExpression
@@ -68,13 +69,18 @@ def read_source(engine: Engine, params: Params, table: str) -> list[SourceFile]:
         engine.register(f"raw_{table}", none.astype({"line": "int64"}))
         return []
     source, files, problems, relations = params.sources[table], [], [], []
-    source = source.model_copy(update={"timezone": source.timezone or params.report.timezone})
-    paths = source_files(params, table)
+    terms = {"timezone": source.timezone or params.report.timezone, "decimal": "." if source.url else source.decimal}
+    source = source.model_copy(update=terms)
+    paths = [Path(f"{source.url.partition(':')[0]} query")] if source.url else source_files(params, table)
     for path in paths:
         name = path.relative_to(os.path.commonpath([path.parent for path in paths])).as_posix()
         try:
-            digest, encoding = fingerprint(path)
-            rows, names, before = open_file(engine.connection, path, source, source.encoding or encoding)
+            if source.url:
+                digest, encoding = "", "database"
+                rows, names, before = open_query(engine.connection, params, table)
+            else:
+                digest, encoding = fingerprint(path)
+                rows, names, before = open_file(engine.connection, path, source, source.encoding or encoding)
             places = match_columns(table, source, names)
             relations.append(canonical(rows, table, places, source, name, before))
             files.append(SourceFile(table, path, digest, encoding, len(names) - len(set(places.values())), name))
@@ -83,6 +89,8 @@ def read_source(engine: Engine, params: Params, table: str) -> list[SourceFile]:
             problems += [f"{name}: {line}" for line in found]
     if problems:
         remedy = f"Mend the file, or say under sources.{table} how to read it: columns, delimiter, decimal, dayfirst …"
+        if source.url:
+            remedy = f"Mend sources.{table}: url, query or columns."
         raise ReportError(f"Table '{table}' is not usable and", problems, remedy)
     engine.register(f"raw_{table}", reduce(lambda left, right: left.union(right), relations))
     return files
