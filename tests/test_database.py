@@ -10,6 +10,7 @@ import tempfile
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from threading import Timer
 
 import duckdb
 import pandas as pd
@@ -328,12 +329,15 @@ def test_a_server_that_is_not_there_and_one_that_never_answers_are_told(monkeypa
         monkeypatch.setenv("WAREHOUSE_URL", f"postgresql://{USER}:{PASSWORD}@127.0.0.1:{silent.getsockname()[1]}/x")
         assert "Connection refused" in problem(book(tmp_path))
         silent.listen()
+        end = Timer(15, silent.close)  # lest a run that waits for ever keep the tests waiting, too
+        end.start()
         assert "timeout expired" in problem(book(tmp_path))
+        end.cancel()
 
 
 def test_a_query_that_takes_too_long_is_ended(warehouse, tmp_path, monkeypatch):
     monkeypatch.setattr(database, "QUERY_SECONDS", 1)
-    assert "canceling statement due to statement timeout" in problem(book(tmp_path, "select pg_sleep(30)::text as a"))
+    assert "canceling statement due to statement timeout" in problem(book(tmp_path, "select pg_sleep(10)::text as a"))
 
 
 @pytest.mark.parametrize(
