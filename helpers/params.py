@@ -24,6 +24,13 @@ GROUNDS = ("#ffffff", "#f5f6f8", "#15181c", "#1e2329")  # of the pages and their
 SHORT = ("zh_CN", "zh_HK", "zh_TW", "sr_RS", "bs_BA", "az_AZ", "uz_UZ", "pa_IN")  # locales whose script Babel adds
 KEYS = {"sources": ".<table>", "verdicts": ".<rule>", "targets": ".<metric>.<YYYY-MM>"}  # keys that the user names
 ENVIRONMENT, TIMESTAMP = r"\$\{(\w+)\}", "tag:yaml.org,2002:timestamp"
+DATABASES, DUCKDB = ("postgresql", "postgres", "duckdb"), "duckdb:///"
+CHAR, HOST = r"(?:[^\s%@:/?#\[\],]|%[0-9a-fA-F]{2})", r"(?:\[[0-9a-fA-F:.]+\]|[^\s@:/?#\[\],]*)(?::\d+)?"
+USER, OPTION = rf"{CHAR}*(?::(?:{CHAR}|[:,])*)?@", r"[a-z_]+=[^\s#@&]*"
+# stricter than the driver: where a password holds a bare @ : / ? # or %, it tells parts of it as host, port or option
+POSTGRESQL = rf"postgres(?:ql)?://(?:{USER})?{HOST}(?:,{HOST})*(?:/{CHAR}*)?(?:\?{OPTION}(?:&{OPTION})*)?"
+PASSWORD = r"://[^/?#\s]*:[^@\s]+@|://\S*[?&](?:ssl)?password=[^&\s]"  # in a text without its ${NAME}s
+FOR_FILES = ("delimiter", "header", "encoding", "decimal", "sheet")
 
 
 def one_of(known: Iterable[str], rule: str) -> AfterValidator:
@@ -58,16 +65,34 @@ def check_accent(accent: str) -> str:
     return accent
 
 
+def check_url(url: str) -> str:
+    if re.fullmatch(ENVIRONMENT, url):
+        return url  # the variable is not set, which is told
+    scheme, mark, _ = url.partition("://")
+    if not mark or not re.fullmatch("[A-Za-z][A-Za-z0-9+.-]{0,30}", scheme):  # not shown: it may be a bare password
+        raise ValueError("must begin with postgresql:// or duckdb:///")
+    if scheme not in DATABASES:
+        raise ValueError(f"the database {scheme}:// is not read{nearest(scheme, DATABASES)}")
+    if scheme == "duckdb" and not re.fullmatch(rf"{DUCKDB}.*[^/]", url):
+        raise ValueError("must name a file: duckdb:///folder/file.duckdb")
+    if scheme != "duckdb" and not re.fullmatch(POSTGRESQL, url):
+        form = "postgresql://, user:password@, host:port, /database"
+        raise ValueError(f"must be made of {form}, with blanks and @ : / ? # % inside a part percent-encoded (@ as %40)")
+    return url
+
+
 ZONES = available_timezones() - {"localtime", "Factory"}  # these two mean another zone on another machine
 Zone = Annotated[str, one_of(ZONES, "not a known time zone")]
 Currency = Annotated[str, one_of(list_currencies(), "must be an ISO code of three capitals, such as USD")]
 Locale = Annotated[str, one_of({*locale_identifiers(), *SHORT}, "not a known locale, such as en, de or fr_CH")]
 Accent = Annotated[str, AfterValidator(check_accent)]
+Url = Annotated[str, AfterValidator(check_url)]
 Month = Annotated[str, Field(pattern=r"^(19[7-9]\d|2\d{3})-(0[1-9]|1[0-2])$")]
 WORDS = {  # where pydantic would recite a regular expression or its own insides
     "report.month": "must be a month written YYYY-MM, from 1970 on, so that every month counted is whole",
     "report.name": "must be a folder's name: text of at most 80 letters, digits, . _ -, not starting with a dot",
     **dict.fromkeys(("sources.str", "sources.int"), "must be the name of a column in the file, or its position from 1"),
+    "sources.query": "must be one select",
     "policy.observed_from": "must be a day written YYYY-MM-DD",
     "sources.delimiter": "must be one character, or 'blank' for runs of blanks",
 }
@@ -94,7 +119,9 @@ class Report(Section):
 
 
 class Source(Section):
-    path: str = Field(min_length=1, description="file, folder or glob, relative to this file; or package://name/path")
+    path: str | None = Field(None, min_length=1, description="file, folder or glob, relative to this file; or package://name/path")
+    url: Url | None = Field(None, repr=False, description="for path: postgresql://… or duckdb:///file, secrets as ${NAME}")
+    query: str | None = Field(None, pattern=r"\S", repr=False, description="for url: one select, which answers with the rows")
     format: Literal["canonical"] = Field("canonical", description="export format")
     columns: dict[str, str | int] = Field({}, description="canonical name: name (or position, from 1) in the file")
     delimiter: str | None = Field(None, pattern='^([^"\r\n]|blank)$', description="one character, or 'blank' for many")
@@ -268,14 +295,14 @@ def load_params(file: str | Path, month: str | None = None, overrides: Sequence[
     rules = yaml.safe_load(RULES.read_text(encoding="utf-8"))
     try:
         values = from_environment(raw, "", problems)
-        problems += unknown_names(values, rules) + contradictions(values, rules)
+        problems += unknown_names(values, rules) + contradictions(values, rules) + origins(values, raw)
         params = Params(**{**values, "file": path.resolve(), "raw": raw})
     except RecursionError:
         raise ReportError(f"{file} is not a params file", ["an alias in it holds itself"]) from None
     except ValidationError as error:
         problems += dict.fromkeys(explain(item, raw) for item in error.errors())
     if problems:
-        raise ReportError(str(file), problems)
+        raise ReportError(str(file), [re.sub(r"://\S*@", "://…@", problem) for problem in problems])
     return params
 
 
@@ -316,6 +343,22 @@ def contradictions(values: dict[str, Any], rules: dict[str, Any]) -> list[str]:
     return problems
 
 
+def origins(values: dict[str, Any], raw: dict[str, Any]) -> list[str]:
+    """Sources that name neither a file nor a query to a database, or both."""
+    problems, sources = [], values.get("sources")
+    for table, source in sources.items() if isinstance(sources, dict) else []:
+        given = {key for key, value in source.items() if value is not None} if isinstance(source, dict) else {"path"}
+        if (named := given & {"path", "url", "query"}) not in ({"path"}, {"url", "query"}):
+            found = " and ".join(sorted(named)) or "neither"
+            problems.append(f"sources.{table}: needs path, for files, or url and query, for a database (got {found})")
+        elif named != {"path"}:
+            problems += [f"sources.{table}.{key}: is for files; let the query say it" for key in FOR_FILES if key in given]
+            from_variable = "${" in str(as_written(raw, ("sources", table, "url")))
+            if from_variable and re.match(rf"{DUCKDB}[^/]", str(source["url"])):  # relative to nothing that is sure
+                problems.append(f"sources.{table}.url: a file that a variable names must be absolute: {DUCKDB}/folder/file")
+    return problems
+
+
 def no_share(where: str, metric: str | None, value: Any) -> str:
     """Why a number cannot be meant as a value of this metric, if that is a share: 90 for 90 %."""
     entry, most = definitions().get(metric, {}), 5 if str(metric).startswith("nrr") else 1
@@ -350,6 +393,8 @@ def from_environment(value: Any, where: str, problems: list[str]) -> Any:
         return value
     missing = [name for name in re.findall(ENVIRONMENT, value) if name not in os.environ]
     problems += [f"{where}: the environment variable {name} is not set" for name in missing]
+    if re.search(PASSWORD, re.sub(ENVIRONMENT, "", value)):
+        problems.append(f"{where}: holds a password, and the settings are published: write ${{NAME}}, set in the environment")
     return re.sub(ENVIRONMENT, lambda found: os.environ.get(found[1], found[0]), value)
 
 
@@ -369,7 +414,8 @@ def explain(item: dict[str, Any], raw: dict[str, Any]) -> str:
     rule = WORDS.get(f"{loc[0]}.{loc[-1]}") or str(context.get("error", item["msg"])).replace("Input should", "should")
     if kind in ("model_type", "dict_type"):
         rule = "must hold `key: value` pairs"
-    return f"{where}: {rule[0].lower()}{rule[1:]} (got {repr(as_written(raw, loc))[:80]})"
+    got = "" if loc[-1] == "url" else f" (got {repr(as_written(raw, loc))[:80]})"  # of a url, no part is sure to be harmless
+    return f"{where}: {rule[0].lower()}{rule[1:]}{got}"
 
 
 def as_written(raw: Any, loc: Sequence[str]) -> Any:
@@ -386,6 +432,9 @@ def to_yaml(params: Params, folder: Path) -> str:
         for key in {"path", "folder", "commentary"} & section.keys():
             if section[key] and not re.search(r"://|\$\{", section[key]):
                 section[key] = Path(os.path.relpath(params.resolve(section[key]), folder)).as_posix()
+    for source in resolved["sources"].values():
+        if (url := source["url"] or "").startswith(DUCKDB) and "${" not in url:
+            source["url"] = DUCKDB + Path(os.path.relpath(params.resolve(url.removeprefix(DUCKDB)), folder)).as_posix()
     return yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True)
 
 

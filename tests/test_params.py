@@ -273,7 +273,7 @@ BAD = {
     ),
     "path missing": (
         {"sources__transactions": {"header": True}},
-        "sources.transactions.path: is required and not given",
+        "sources.transactions: needs path, for files, or url and query, for a database (got neither)",
     ),
     "path empty": (
         {"sources__transactions__path": ""},
@@ -761,7 +761,7 @@ def test_every_setting_is_described_with_type_default_bounds_and_meaning():
         "meaning": "days without a sale after which a buyer has left",
     }
     assert rows["report.timezone"]["type"] == "str" and rows["policy.observed_from"]["type"] == "date | None"
-    assert rows["sources.<table>.path"]["default"] == "required"
+    assert rows["report.name"]["default"] == "required" and rows["sources.<table>.path"]["default"] == "None"
     for name in ("target", "low", "owner", "days"):
         assert rows[f"verdicts.<rule>.{name}"]["default"] == "None"
     assert rows["verdicts.<rule>.days"]["bounds"] == "Ge(ge=1), Le(le=365)"

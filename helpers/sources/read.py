@@ -16,6 +16,7 @@ from python_calamine import CalamineError, load_workbook
 from helpers.contracts import COUNT, FLAG, TABLES, TEXT, TIME, ReportError
 from helpers.engine import Engine
 from helpers.params import Params, Source, as_written, nearest
+from helpers.sources.database import open_query
 from helpers.sources.sniff import NUMBERS, SAMPLE_LINES, fingerprint, guess_dates, guess_decimal, shape_of
 
 Col, Const, Call = duckdb.ColumnExpression, duckdb.ConstantExpression, duckdb.FunctionExpression
@@ -76,13 +77,18 @@ def read_source(engine: Engine, params: Params, table: str) -> list[SourceFile]:
         engine.connection.values([Const(0)]).select(*empty).limit(0).create_view(f"raw_{table}")
         return []
     source = params.sources[table]
-    source = source.model_copy(update={"timezone": source.timezone or params.report.timezone})
-    paths = source_files(params, table)
+    terms = {"timezone": source.timezone or params.report.timezone, "decimal": "." if source.url else source.decimal}
+    source = source.model_copy(update=terms)
+    paths = [Path(f"{source.url.partition(':')[0]} query")] if source.url else source_files(params, table)
     for number, path in enumerate(paths):
         name = path.relative_to(os.path.commonpath([path.parent for path in paths])).as_posix()
         try:
-            digest, encoding = fingerprint(path)
-            rows, names, before = open_file(engine.connection, path, source, source.encoding or encoding)
+            if source.url:
+                digest, encoding = "", "database"
+                rows, names, before = open_query(engine.connection, params, table)
+            else:
+                digest, encoding = fingerprint(path)
+                rows, names, before = open_file(engine.connection, path, source, source.encoding or encoding)
             places = match_columns(table, source, names)
             rows = canonical(rows, table, places, source, params.report.timezone)
             if LINE not in rows.columns:  # text is parsed once; kept in the order of the file, so that rows tell their lines
@@ -97,6 +103,8 @@ def read_source(engine: Engine, params: Params, table: str) -> list[SourceFile]:
             problems += [f"{name}: {line}" for line in found]
     if problems:
         remedy = f"Mend the file, or say under sources.{table} how to read it: columns, delimiter, decimal, dayfirst …"
+        if source.url:
+            remedy = f"Mend sources.{table}: url, query or columns."
         raise ReportError(f"Table '{table}' is not usable and", problems, remedy)
     reduce(lambda left, right: left.union(right), relations).create_view(f"raw_{table}")
     return files
@@ -202,7 +210,7 @@ def canonical(rows: Rows, table: str, places: dict[str, int], source: Source, re
             if was in ("FLOAT", "DOUBLE"):
                 text = Call("nullif", text, Const("nan"))
             if kind == TIME and was.startswith(("TIMESTAMP", "DATE")):
-                value = in_zone(cell, *zones, was)
+                value = in_zone(duckdb.CaseExpression(Call("isfinite", cell), cell), *zones, was)
             elif kind == TIME and was == "VARCHAR":
                 known = formats + ["%Y-%m"] * (column == "month")
                 value = in_zone(Call("as_naive", text, Call("list_value", *map(Const, known or ["%Y-%m-%d"]))), *zones)
@@ -218,7 +226,7 @@ def canonical(rows: Rows, table: str, places: dict[str, int], source: Source, re
             else:
                 value = Call("as_id", text) if column in contract.people else text
             value = value.try_cast(kind)
-            if kind != TEXT and not (kind == TIME and was.startswith(("TIMESTAMP", "DATE"))):
+            if kind != TEXT:
                 unread.append((cell.isnotnull() & value.isnull() & text.isnotnull(), column, text))
         values.append(value.cast(kind).alias(column))
     wrong, value = duckdb.CaseExpression(Const(False), Const("")), duckdb.CaseExpression(Const(False), Const(""))

@@ -4,6 +4,7 @@ create or replace macro as_text(written) as case                     -- trimming
     else nullif(trim(written, concat(' ', chr(9), chr(10), chr(13), chr(160), chr(8239))), '')
 end;
 create or replace macro as_naive(written, formats) as case
+    when not regexp_matches(written, '^[0-9]') then null             -- 'infinity' and 'epoch' would be moments
     when length(written) = 10 or length(written) = 19 and substr(written, 17, 1) = ':'
         then coalesce(try_cast(written as timestamp), try_strptime(written, formats))
     when regexp_matches(written, '^[2-6][0-9]{4}(\.[0-9]+)?$')      -- a spreadsheet's number of a day
