@@ -46,8 +46,8 @@ def open_query(con: duckdb.DuckDBPyConnection, params: Params, table: str) -> tu
 def ask(url: str, query: str, params: Params) -> Iterator[RecordBatchReader]:
     """The answer of a database that is opened to read."""
     if url.startswith(DUCKDB):
-        config = {"autoinstall_known_extensions": "false", "python_enable_replacements": "false"}  # our variables are no tables
-        with duckdb.connect(params.resolve(url.removeprefix(DUCKDB)), read_only=True, config=config) as database:
+        file, config = params.resolve(url.removeprefix(DUCKDB)), {"autoinstall_known_extensions": "false"}
+        with duckdb.connect(file, read_only=True, config=config) as database:
             if [part.type for part in database.extract_statements(query)] != [duckdb.StatementType.SELECT]:
                 raise ValueError("the query must be one select, and nothing that writes")
             yield database.sql(query).to_arrow_reader()
