@@ -61,11 +61,13 @@ def write_demo(
             shocks, rate = connection.table("months").df(), connection.table("fx_rates").df()["rate"].iloc[-1]
             for name in FILES + MORE:
                 table = connection.table(name)
-                columns = [column for column in TABLES[name].columns if column in table.columns] if name in TABLES else table.columns
+                columns = TABLES[name].columns if name in TABLES else table.columns
                 table.select(*columns).to_csv(str(Path(aside) / f"{name}.csv"))
-        shocks = {f"{month.starts_at:%Y-%m}": month.shock_percent / 100 for month in shocks.itertuples()}
-        told = truth(true, float(rate)) | {"price_rise": {"on": f"{rise_at:%Y-%m-%d}"} | true["rises"][0], "shocks": shocks}
-        (Path(aside) / "truth.yaml").write_text(yaml.safe_dump(told, sort_keys=False, default_flow_style=None), encoding="utf-8")
+        told = truth(true, float(rate)) | {
+            "price_rise": {"on": f"{rise_at:%Y-%m-%d}"} | true["rises"][0],
+            "shocks": {f"{month.starts_at:%Y-%m}": month.shock_percent / 100 for month in shocks.itertuples()}}
+        words = yaml.safe_dump(told, sort_keys=False, default_flow_style=None)
+        (Path(aside) / "truth.yaml").write_text(words, encoding="utf-8")
         for name in ["truth.yaml", *(f"{name}.csv" for name in MORE)]:
             (Path(aside) / name).replace(folder / name)
         return [(Path(aside) / f"{name}.csv").replace(folder / f"{name}.csv") for name in FILES]
@@ -79,69 +81,75 @@ def truth(true: dict, rate: float) -> dict:
     gross margin of the subscription in them in USD, that discounted by DISCOUNT a year, and the chances to leave at the
     end of month 1 … HORIZON. `programmes`: the share there when an effect ends, of those there when it began.
     """
-    rates, tiers = true["rates"][0], true["tiers"]
-    won = [(c["share_to"] - c["share_from"]) * (1e4 - rates["internal"] * (c["channel"] == "organic")) for c in true["channels"]]
-    upto = np.array([[0, c["upto_starter"], c["upto_plus"], c["upto_team"], 1e4] for c in true["channels"]])
-    starts = won @ np.diff(upto) / np.sum(won) / 1e4     # test accounts are left out
-    terms = [(tier, "month", 1, start * (1 - tier["yearly_share"] / 1e4)) for tier, start in zip(tiers, starts, strict=True)]
-    terms += [(tier, "year", 12, start * tier["yearly_share"] / 1e4) for tier, start in zip(tiers, starts, strict=True)]
+    rates, tiers, channels = true["rates"][0], true["tiers"], pd.DataFrame(true["channels"])
+    plans = [tier["plan_id"] for tier in tiers]
+    starts = (channels["share_to"] - channels["share_from"]) @ channels[plans].to_numpy() / 1e8
+    terms = [(tier["plan_id"], interval, tier["tier"], step, start * part / 1e4)
+             for tier, start in zip(tiers, starts, strict=True)
+             for interval, step, part in (("month", 1, 1e4 - tier["yearly_share"]), ("year", 12, tier["yearly_share"]))]
     margin = rates["gross_margin"] / 1e4 * np.mean([rate if c["currency"] == "EUR" else 1 for c in true["countries"]])
+    alive = [survival(true, tier, step, {}) for *_, tier, step, _ in terms]
+    income = [margin * curve[:-1] * price(true, tier, step) for (*_, tier, step, _), curve in zip(terms, alive, strict=True)]
 
-    spells = [first_spell(true, tier["tier"], step, {}) for tier, _, step, _ in terms]
-    rows, factors = [], (1 + DISCOUNT) ** (-np.arange(HORIZON) / 12)
-    for plan, interval in itertools.product([*(tier["plan_id"] for tier in tiers), "all"], ("month", "year", "all")):
-        shares = [share * (plan in (tier["plan_id"], "all") and interval in (name, "all")) for tier, name, _, share in terms]
-        alive, revenue = (np.average(curves, axis=0, weights=shares) for curves in zip(*spells, strict=True))
-        values = [sum(shares), alive[:-1].sum(), margin * revenue.sum(), margin * revenue @ factors]
-        names = ["share", "life_months", "margin", "margin_discounted"]
-        rows.append({"plan": plan, "interval": interval, **{n: round(float(v), 6) for n, v in zip(names, values, strict=True)},
-                     "hazards": (1 - alive[1:] / alive[:-1] + 0.0).round(6).tolist()})
-
+    expected, factors = [], (1 + DISCOUNT) ** (-np.arange(HORIZON) / 12)
+    for plan, interval in itertools.product([*plans, "all"], ("month", "year", "all")):
+        shares = [share * (plan in (p, "all") and interval in (i, "all")) for p, i, *_, share in terms]
+        there, gain = (np.average(curves, axis=0, weights=shares) for curves in (alive, income))
+        values = np.round([sum(shares), there[:-1].sum(), gain.sum(), gain @ factors], 6).tolist()
+        row = dict(zip(("share", "life_months", "margin", "margin_discounted"), values, strict=True))
+        hazards = np.maximum(0, 1 - there[1:] / there[:-1]).round(6).tolist()
+        expected.append({"plan": plan, "interval": interval} | row | {"hazards": hazards})
     programmes = {}
     for p in true["programmes"]:
-        alive = [sum(share * first_spell(true, tier["tier"], step, {p["programme"]: arm})[0] for tier, _, step, share in terms)
-                 for arm in (1, 0)]
-        stay = [round(float(curve[p["effect_to"]] / curve[p["effect_from"] - 1]), 6) for curve in alive]
+        arms = [sum(share * survival(true, tier, step, {p["programme"]: arm}) for *_, tier, step, share in terms)
+                for arm in (1, 0)]
+        stay = [round(float(there[p["effect_to"]] / there[p["effect_from"] - 1]), 6) for there in arms]
         programmes[p["programme"]] = {"hazard_ratio": p["effect"] / 100, "ages": [p["effect_from"], p["effect_to"]],
                                       "contacted": stay[0], "held_out": stay[1]}
-    return {"expected": rows, "programmes": programmes, "loyalty": {"hazard_ratio": rates["member_effect"] / 100},
+    return {"expected": expected, "programmes": programmes, "loyalty": {"hazard_ratio": rates["member_effect"] / 100},
             "bad_ticket": {"hazard_ratio": rates["bad_ticket_effect"] / 100}}
 
 
-def first_spell(true: dict, origin: int, step: int, arms: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Share alive at ages 0 … HORIZON, and revenue of the months between, of a customer who starts on the tier `origin`.
+def survival(true: dict, origin: int, step: int, arms: dict[str, int]) -> np.ndarray:
+    """Share alive at ages 0 … HORIZON of who starts on the tier `origin`, the shocks of the months at their mean.
 
-    step : months of a billing period. arms : programme -> 1 contacted, 0 held out; drawn where absent.
-    Exact: chances multiply along every kind of customer, the shocks of the months are at their mean, and who leaves does
-    not depend on the moves between tiers, so that survival and price can be taken apart.
+    step : months of a billing period. arms : programme -> 1 contacted, 0 held out; by its share where absent.
     """
-    rates, ages, ends = true["rates"][0], np.arange(HORIZON), np.arange(1, HORIZON + 1)
+    rates, ends = true["rates"][0], np.arange(1, HORIZON + 1)
     hazard = np.zeros(HORIZON)
     for h in true["hazards"]:
         if (h["origin"], h["period_months"]) == (origin, step):
             hazard[(ends % step == 0) & (h["age_from"] <= ends) & (ends <= h["age_to"])] = h["leave_chance"] / 1e4
-    kinds = [(1.0, hazard * (1 + rates["bad_ticket"] / 256 * (rates["bad_ticket_effect"] / 100 - 1)))]
     effects = [(rates["member"] / 1e4, rates["member_effect"], 1, HORIZON)]
     effects += [(arms.get(p["programme"], 1 - p["holdout"] / 1e4), p["effect"], p["effect_from"], p["effect_to"])
                 for p in true["programmes"]]
-    for share, effect, first, last in effects:
-        changed = np.where((first <= ends) & (ends <= last), effect / 100, 1)
-        kinds = [(w * s, h * f) for w, h in kinds for s, f in ((share, changed), (1 - share, 1))]
-    alive = np.append(1, sum(weight * np.cumprod(1 - chances) for weight, chances in kinds))
+    kinds = [(1.0, hazard * (1 + rates["bad_ticket"] / 256 * (rates["bad_ticket_effect"] / 100 - 1)))]
+    for share, effect, first, last in effects:           # who has an effect keeps it: each makes two kinds of customers
+        factor = np.where((first <= ends) & (ends <= last), effect / 100, 1)
+        kinds = [(w * s, h * f) for w, h in kinds for s, f in ((share, factor), (1 - share, 1))]
+    return np.append(1, sum(weight * np.cumprod(1 - chances) for weight, chances in kinds))
 
-    tiers, way = pd.DataFrame(true["tiers"]), "monthly" if step == 1 else "yearly"
+
+def price(true: dict, origin: int, step: int) -> np.ndarray:
+    """What who started on the tier `origin` and is still there pays in the mean for month 1 … HORIZON.
+
+    Nobody leaves because of a move or a pause, so that survival and price can be multiplied.
+    """
+    rates, tiers, ages = true["rates"][0], pd.DataFrame(true["tiers"]), np.arange(HORIZON)
+    way, monthly = ("monthly", True) if step == 1 else ("yearly", False)
     up, down = tiers[f"up_{way}"].to_numpy() / 1e4, tiers[f"down_{way}"].to_numpy() / 1e4
     moves = np.diag(1 - up - down) + np.diag(up[:-1], 1) + np.diag(down[1:], -1)
-    worth = [tiers["price"] * np.where(tiers["tier"] == 4, np.mean(rates["seats"]), 1)]
-    for _ in ends:
-        worth.append(moves @ worth[-1])                  # the mean price after one more chance to move
-    by_moves = np.array(worth)[:, origin - 1] * (1 if step == 1 else rates["yearly_price"] / 12)
-    plans = list(itertools.product(rates["pause_from"] + np.arange(rates["pause_ages"]), 1 + np.arange(rates["pause_longest"])))
-    share = rates["pause"] / 1e4 if step == 1 else 0
-    price = (1 - share) * by_moves[ages // step]
-    for begin, length in plans:                          # no chance to move at either end of a pause or within
+    worth = [tiers["price"].to_numpy() * np.where(tiers["tier"] == 4, np.mean(rates["seats"]), 1)]
+    for _ in ages:
+        worth.append(moves @ worth[-1])                  # after one more chance to move
+    worth = np.array(worth)[:, origin - 1] * (1 if monthly else rates["yearly_price"] / 12)
+    begins, lengths = rates["pause_from"] + np.arange(rates["pause_ages"]), np.arange(1, rates["pause_longest"] + 1)
+    share = rates["pause"] / 1e4 * monthly
+    paid = (1 - share) * worth[ages // step]
+    for begin, length in itertools.product(begins, lengths):    # no move at either end of a pause or within
         missed = np.clip(ages - begin + 1, 0, length + 1)
-        price += share / len(plans) * by_moves[ages // step - missed] * ((ages < begin) | (ages >= begin + length))
-    price *= 1 - rates["discount"] / 1e4 * rates["discount_percent"] / 100 * (ages < (3 if step == 1 else 12))
-    price[0] *= 1 - rates["trial"] / 1e4 / 2 * (step == 1)
-    return alive, alive[:-1] * price
+        there = (ages < begin) | (ages >= begin + length)
+        paid += share / len(begins) / len(lengths) * there * worth[ages // step - missed]
+    paid *= 1 - rates["discount"] / 1e4 * rates["discount_percent"] / 100 * (ages < (3 if monthly else 12))
+    paid[0] *= 1 - rates["trial"] / 1e4 / 2 * monthly
+    return paid

@@ -40,9 +40,9 @@ placed as (
         channel,
         starts_at + to_microseconds(1000000 * (moment % (86400 * date_diff('day', starts_at, ends_at)))) as created_at,
         case
-            when tier_draw < upto_starter then 1
-            when tier_draw < upto_plus then 2
-            when tier_draw < upto_team then 3
+            when tier_draw < starter then 1
+            when tier_draw < starter + plus then 2
+            when tier_draw < starter + plus + team then 3
             else 4
         end as first_tier
     from drawn
@@ -56,7 +56,7 @@ terms as (
         currency,
         tax_percent,
         as_of,
-        channel = 'organic' and internal_draw < internal as is_internal,
+        internal_draw < internal as is_internal,
         if(yearly_draw < yearly_share, 12, 1) as period_months,
         trial_draw < trial and yearly_draw >= yearly_share as has_trial,
         discount_draw < discount as has_discount,

@@ -16,7 +16,7 @@ with versions as (
         max(ends_at) as next_at,
         bool_or(leaves) as leaves,
         max(off_percent) as off_percent,                 -- only first periods have one, whatever the version
-        max(if(is_trial, billed_at, null)) as trial_ended_at,
+        max(if(is_trial, billed_at, null)) as trial_at,
         max(billed_at) filter (
             where is_retried and not is_paused and billed_at < as_of and billed_at + to_days(5) >= as_of
         ) as past_due_since
@@ -33,6 +33,7 @@ drawn as (
         max(age_to) over subscription as last_age,
         max(next_at) over subscription as last_at,
         bool_or(leaves) over subscription as ends_in_leaving,
+        max(trial_at) over subscription as trial_ended_at,
         cast('0x' || substr(ink, 9, 8) as bigint) % 10000 as kind_draw,
         cast('0x' || substr(ink, 17, 8) as bigint) as notice_draw,
         cast('0x' || substr(ink, 25, 8) as bigint) as reason_draw
