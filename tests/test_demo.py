@@ -178,8 +178,7 @@ def periods(large, large_files):
     match = pd.merge_asof(tickets.sort_values("opened_at"), after, left_on="opened_at", right_on="end", by="customer_id",
                           direction="forward")
     each["ticket"] = np.where(each.index.isin(match["index"]), 1.8, 1)
-    window = np.where(each["interval"] == "year", RISE + pd.DateOffset(months=12), RISE + pd.DateOffset(months=3))
-    met = (each["plan_id"] == "plus") & (each["joined"] < RISE) & (each["end"] >= RISE) & (each["end"] < window)
+    met = (each["plan_id"] == "plus") & (each["joined"] < RISE) & (each["end"] >= RISE) & (each["end"] < "2024-11-01")
     each["price_rise"] = np.where(met, 1.5, 1)
     return each
 

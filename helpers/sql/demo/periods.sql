@@ -26,8 +26,8 @@ with recursive walk as (
             * case when holdout_draw >= holdout then effect else 100 end
             * if(is_bad, bad_ticket_effect, 100)
             * if(
-                drawn.tier = rise_tier and spell_at < rise_at and ends_at >= rise_at
-                and ends_at < rise_at + to_months(cast(if(drawn.period_months = 1, monthly_months, yearly_months) as integer)),
+                drawn.tier = rise_tier and spell_at < rise_at
+                and ends_at >= rise_at and ends_at < rise_at + to_months(cast(effect_months as integer)),
                 rise_effect, 100
             ) // 1000000 as leaves                       -- of 100 million
         from (
@@ -72,7 +72,7 @@ with recursive walk as (
             and drawn.age + drawn.period_months between age_from and age_to
         left join (select month_key, shock_percent from months) as months on month_key = 12 * year(ends_at) + month(ends_at)
         cross join (select "return" as return_chance, bad_ticket_effect from rates)
-        cross join (select tier as rise_tier, effect as rise_effect, monthly_months, yearly_months from rises)
+        cross join (select tier as rise_tier, effect as rise_effect, effect_months from rises)
     )
 ),
 priced as (
