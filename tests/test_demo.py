@@ -409,11 +409,14 @@ def test_a_status_says_how_the_subscription_stands(subscriptions):
     assert ((since < AS_OF) & (since >= AS_OF - pd.Timedelta(days=5))).all()
 
 
-def test_pauses_lie_within_their_subscription_and_bill_nothing(files, subscriptions):
+def test_pauses_lie_within_their_subscription_and_version_and_bill_nothing(files, subscriptions):
     paused = subscriptions[subscriptions["paused_at"].notna()]
     end = paused["ended_at"].fillna(AS_OF)
     assert len(paused) > 50
     assert (paused["started_at"] < paused["paused_at"]).all() and (paused["paused_at"] < end).all()
+    versions = files["subscriptions"].dropna(subset="paused_at")             # ISO times order as text
+    assert (versions["resumed_at"].fillna("9") > versions["valid_from"]).all()
+    assert (versions["paused_at"] < versions["valid_to"].fillna("9")).all()
     back = paused["resumed_at"].notna()
     assert (paused["paused_at"] < paused["resumed_at"])[back].all() and (paused["resumed_at"] < end)[back].all()
     billed = paused.merge(files["transactions"].query("type == 'sale' and status == 'paid'"), on="subscription_id")
@@ -550,6 +553,10 @@ def test_usage_is_of_entitled_features_or_an_attempt_one_tier_below(files, writt
     by_row = (tier >= level).groupby(live["index"])                          # on the day of a move both tiers are live
     assert by_row.max()[~usage["gated"]].all() and not by_row.min()[usage["gated"]].any()
     assert (live.loc[live["gated"], "feature"] != "dashboards").all() and 0.02 < usage["gated"].mean() < 0.1
+    known = live[~live["gated"] & by_row.min()[live["index"]].to_numpy()]
+    for name, plan, share in (("alerts", "plus", 0.65), ("sharing", "team", 0.7), ("audit", "business", 0.3)):
+        used = known[known["plan_id"] == plan]["feature"].value_counts()
+        assert used[name] / used["dashboards"] == pytest.approx(share / 0.92, abs=0.04)
     assert (usage["count"] > 0).all() and (usage["limit_share"].notna() == (usage["feature"] == "dashboards")).all()
     assert (usage["date"] < AS_OF).all()
 

@@ -32,7 +32,7 @@ with recursive walk as (
             ) // 1000000 as leaves                       -- of 100 million
         from (
             select
-                begun.*, ends_at, rise_at, holdout, effect,
+                begun.*, holdout, effect,
                 cast('0x' || substr(ink, 1, 10) as bigint) % 100000000 as leave_draw,
                 cast('0x' || substr(ink, 11, 7) as bigint) % 10000 as move_draw,
                 cast('0x' || substr(ink, 18, 7) as bigint) % 10000 as return_draw,
