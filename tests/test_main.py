@@ -12,6 +12,7 @@ from test_runner import RAISES, project, write
 
 from helpers import __main__ as cli
 from helpers.contracts import ReportError
+from helpers.demo import FILES
 
 SLEEPS = ["# Long", "import os, time\nprint(os.getpid(), file=open('pid', 'w'), flush=True)\nfor _ in range(60): time.sleep(1)"]
 
@@ -108,7 +109,8 @@ def test_check_tells_rows_rejections_and_what_each_table_unlocks(tmp_path, monke
 def test_demo_lists_the_files_it_wrote(tmp_path, monkeypatch, capfd):
     code, out, _ = call(monkeypatch, capfd, "demo", tmp_path / "acme", "--customers", "50", "--months", "14")
     assert code == 0
-    assert sorted(out.split()) == sorted(str(path) for path in (tmp_path / "acme").iterdir())
+    assert out.split() == [str(tmp_path / "acme" / f"{name}.csv") for name in FILES]
+    assert {f"{name}.csv" for name in FILES} | {"truth.yaml"} <= {path.name for path in (tmp_path / "acme").iterdir()}
 
 
 def test_params_schema_tells_type_default_bounds_and_meaning(monkeypatch, capfd):

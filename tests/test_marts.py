@@ -508,7 +508,7 @@ def extracts(tmp_path_factory, write_params):
     later, then = tmp_path_factory.mktemp("later"), tmp_path_factory.mktemp("then")
     write_demo(later, customers=300, months=36, end="2025-06")
     as_of = "2025-01-01"                                   # ISO times order as text
-    dated = {"transactions": "transacted_at", "subscriptions": "started_at", "customers": "created_at",
+    dated = {"transactions": "transacted_at", "subscriptions": "valid_from", "customers": "created_at", "plans": "valid_from",
              "addons": "started_at", "marketing_spend": "period_start", "costs": "month", "business_events": "date"}
     for name in FILES:
         rows = pd.read_csv(later / f"{name}.csv", dtype="str", keep_default_na=False)
@@ -516,8 +516,8 @@ def extracts(tmp_path_factory, write_params):
             rows = rows[rows[dated[name]] < as_of]
         if name == "subscriptions":
             announced = rows["canceled_at"].between("2", as_of, inclusive="left")
-            rows.loc[(rows["ended_at"] >= as_of) & ~announced, "ended_at"] = ""
-            for column in ("canceled_at", "paused_at", "resumed_at"):
+            rows.loc[(rows["ended_at"] >= as_of) & ~announced, ["ended_at", "status"]] = ""
+            for column in ("canceled_at", "paused_at", "resumed_at", "valid_to", "past_due_since"):
                 rows.loc[rows[column] >= as_of, column] = ""
             rows.loc[rows["canceled_at"] == "", "cancel_reason"] = ""
             rows.loc[(rows["ended_at"] == "") | (rows["ended_at"] >= as_of), "churn_kind"] = ""

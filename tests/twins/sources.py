@@ -3,7 +3,7 @@
 import pandas as pd
 
 COLUMNS = ["transaction_id", "customer_id", "transacted_at", "amount", "type", "status", "item_type"]
-TIMES = ["started_at", "ended_at", "trial_ended_at", "discount_ends_at", "paused_at", "resumed_at"]
+TIMES = ["started_at", "ended_at", "trial_ended_at", "discount_ends_at", "paused_at", "resumed_at", "valid_from", "valid_to"]
 
 
 def transactions(rows: pd.DataFrame, as_of: pd.Timestamp, subscribed: bool) -> pd.DataFrame:
@@ -23,15 +23,17 @@ def transactions(rows: pd.DataFrame, as_of: pd.Timestamp, subscribed: bool) -> p
 
 
 def subscriptions(rows: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
-    """One row a subscription: its MRR before and after discount, and the first moment at which it pays."""
+    """One row a subscription and version: its MRR before and after discount, and the span in which it pays."""
     rows = rows.assign(**{name: pd.to_datetime(rows[name]) for name in TIMES})
     monthly = 10_000 * rows["interval"].map({"month": 1, "year": 1 / 12})
     off = rows["discount_amount"].fillna(0)
-    full, discounted = rows["unit_amount"] * monthly, (rows["unit_amount"] - off).clip(lower=0) * monthly
+    price = rows["unit_amount"] * rows["quantity"]
+    full, discounted = price * monthly, (price - off).clip(lower=0) * monthly
     rows = rows.assign(full=full.round().astype("int64"), discounted=discounted.round().astype("int64"))
-    rows["paid_from"] = rows[["started_at", "trial_ended_at"]].max(axis=1)
-    rows["paid_until"] = rows["ended_at"].fillna(pd.Timestamp("2200-01-01"))
-    return rows[(rows["started_at"] < as_of) & (rows["paid_from"] < rows["paid_until"])]
+    rows["paid_from"] = rows[["started_at", "valid_from", "trial_ended_at"]].max(axis=1)
+    rows["paid_until"] = rows[["ended_at", "valid_to"]].min(axis=1).fillna(pd.Timestamp("2200-01-01"))
+    free = (rows["discounted"] == 0) & rows["discount_ends_at"].isna()           # for ever: no customer
+    return rows[(rows["started_at"] < as_of) & (rows["paid_from"] < rows["paid_until"]) & ~free]
 
 
 def month_ends(first: pd.Timestamp, as_of: pd.Timestamp) -> list[pd.Timestamp]:

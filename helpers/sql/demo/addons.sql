@@ -1,7 +1,7 @@
 -- one row per customer and addon bought
 with first_spell as (
-    select customer_no, min(started_at) as spell_at, max(ended_at) filter (where not is_swapped) as left_at
-    from terms
+    select customer_no, min(spell_at) as spell_at, max(ends_at) as left_at
+    from periods
     where spell = 1
     group by customer_no
 ),
@@ -13,11 +13,12 @@ drawn as (
         spell_at + to_months(cast(13 + cast('0x' || substr(ink, 17, 8) as bigint) % 30 as integer)) as dropped_at
     from (
         select *, md5(concat_ws(':', seed, customer_no, addon_id)) as ink
-        from people
+        from customers
         join first_spell using (customer_no)
         join tiers on tier = first_tier
         cross join (select plan_id as addon_id, list_price from plans where kind = 'addon')
         cross join settings
+        where not is_internal
     )
 )
 select
@@ -26,7 +27,9 @@ select
     started_at,
     if(least(dropped_at, left_at) < as_of, least(dropped_at, left_at), null) as ended_at,
     list_price as amount,
-    'month' as "interval"
+    'month' as "interval",
+    currency,
+    tax_percent
 from drawn
 where attach_draw < attach and started_at < least(left_at, as_of)
 order by customer_id, addon_id

@@ -1,12 +1,12 @@
--- one row per business event of the last three years; no number of the book follows from one
-select cast(starts_at + to_days(day - 1) as date) as date, label, kind
-from (values
-    (33, 12, 'New dashboard editor', 'release'),
-    (20, 6, 'Six-hour outage', 'outage'),
-    (14, 16, 'Webinar week', 'promo'),
-    (8, 21, 'Rival starts a free plan', 'market'),
-    (3, 11, 'Mobile app', 'release')
-) as events (months_before_last, day, label, kind)
+-- one row per business event of the last three years; leaving and prices follow from the price change alone
+select
+    cast(starts_at + to_days(day - 1) as date) as date,
+    label,
+    kind,
+    plan_id,
+    cast(effect_bp * 0.01 as decimal(18, 2)) as effect_pct,
+    cast(starts_at + to_days(day - 1) - to_days(announced_days) as date) as announced_on
+from events
 join settings on true
 join months on month_no = months - 1 - months_before_last
 order by date

@@ -4,12 +4,14 @@ with traits as (
         customer_no,
         customer_id,
         created_at,
-        [15, 30, 60, 90, 140, 200, 300, 450, 700, 1200][1 + cast('0x' || substr(ink, 9, 8) as bigint) % 10] as rate,
-        [0, 100, 300, 600, 1000, 1500, 2200, 3000, 4000, 5500][1 + cast('0x' || substr(ink, 17, 8) as bigint) % 10]
-            as stop_chance,
-        [25, 32, 40, 50, 60, 75, 95, 120, 170, 280][1 + cast('0x' || substr(ink, 25, 8) as bigint) % 10] as usual_amount
-    from (select *, md5(concat_ws(':', seed, customer_no, 'buyer')) as ink from people cross join settings)
-    where cast('0x' || substr(ink, 1, 8) as bigint) % 10000 < 7000
+        currency,
+        tax_percent,
+        order_rates[1 + cast('0x' || substr(ink, 9, 8) as bigint) % 10] as rate,
+        order_stops[1 + cast('0x' || substr(ink, 17, 8) as bigint) % 10] as stop_chance,
+        order_amounts[1 + cast('0x' || substr(ink, 25, 8) as bigint) % 10] as usual_amount
+    from (select *, md5(concat_ws(':', seed, customer_no, 'buyer')) as ink from customers cross join settings)
+    cross join rates
+    where cast('0x' || substr(ink, 1, 8) as bigint) % 10000 < buyers and not is_internal
 ),
 weeks as (
     select
@@ -57,5 +59,7 @@ select
     cast(amount as decimal(18, 2)) as amount,
     ['training', 'setup', 'review', 'report-benchmark', 'report-market'][1 + (product_draw // 20 + line_no) % 5]
         as product_id,
-    if(product_id like 'report-%', 'one_off', 'service') as item_type
+    if(product_id like 'report-%', 'one_off', 'service') as item_type,
+    currency,
+    tax_percent
 from lines

@@ -1,22 +1,30 @@
--- one row per tier, addon or service on sale; a tier billed by the year costs ten months
+-- one row per tier, addon or service on sale and version of its price; a tier billed by the year costs ten months
+with versions as (
+    select
+        tier, cast(price as decimal(18, 2)) as list_price,
+        if(tier in (select tier from rises), greatest(rise_at, book_at), book_at) as valid_from
+    from tiers cross join settings
+    union all
+    select tier, cast(old_price as decimal(18, 2)), book_at from rises cross join settings where rise_at > book_at
+)
 select
     plan_id,
+    cast(valid_from as date) as valid_from,
     plan_name,
     tier as tier_rank,
-    cast(price as decimal(18, 2)) as list_price,
+    list_price,
     'month' as "interval",
+    'USD' as currency,
     'tier' as kind,
     features,
-    cast(ad_revenue as decimal(18, 2)) as ad_revenue_per_user
-from tiers
+    limits,
+    cast(ad_cents * 0.01 as decimal(18, 2)) as ad_revenue_per_user,
+    cast(cost_cents * 0.01 as decimal(18, 2)) as unit_cost
+from tiers join versions using (tier)
 union all
-select plan_id, plan_name, null, list_price, "interval", kind, null, null
-from (values
-    ('addon-export', 'Data export', 9.00, 'month', 'addon'),
-    ('addon-api', 'API access', 15.00, 'month', 'addon'),
-    ('addon-support', 'Priority support', 29.00, 'month', 'addon'),
-    ('training', 'Training', 90.00, null, 'service'),
-    ('setup', 'Guided setup', 120.00, null, 'service'),
-    ('review', 'Account review', 150.00, null, 'service')
-) as extras (plan_id, plan_name, list_price, "interval", kind)
-order by plan_id
+select
+    product_id, cast(book_at as date), product_name, null, cast(price as decimal(18, 2)),
+    if(kind = 'addon', 'month', null), 'USD', kind, null, null, null, cast(cost_cents * 0.01 as decimal(18, 2))
+from products cross join settings
+where kind in ('addon', 'service')
+order by plan_id, valid_from

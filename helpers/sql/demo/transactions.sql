@@ -24,46 +24,57 @@ with strays as (                                         -- guests, rows after t
 lines as (
     select
         transaction_id, line_no, customer_id, cast(transacted_at as varchar) as transacted_at,
-        cast(amount as varchar) as amount, 'sale' as type, 'paid' as status, item_type, product_id,
+        cast(amount as varchar) as amount, 'sale' as type, 'paid' as status, item_type, product_id, quantity, unit_price, discount,
+        cast(amount * tax_percent * 0.01 as decimal(18, 2)) as tax, currency,
         null as original_transaction_id, subscription_id, service_start, service_end
-    from sales
+    from sales cross join settings
     where transacted_at < as_of
     union all
     select
         'R-' || transaction_id, line_no, customer_id, cast(followed_at as varchar),
-        cast(-amount as varchar), 'refund', 'paid', item_type, product_id,
+        cast(-amount as varchar), 'refund', 'paid', item_type, product_id, -quantity, unit_price, -discount,
+        cast(-amount * tax_percent * 0.01 as decimal(18, 2)), currency,
         transaction_id, subscription_id, null, null
-    from sales
+    from sales cross join settings
     where follow_draw < 150 and followed_at < as_of
     union all
     select                                               -- goodwill: a tenth is given back
         'J-' || transaction_id, line_no, customer_id, cast(followed_at as varchar),
-        cast(cast(-amount * 0.1 as decimal(18, 2)) as varchar), 'adjustment', 'paid', item_type, product_id,
+        cast(cast(-amount * 0.1 as decimal(18, 2)) as varchar), 'adjustment', 'paid', item_type, product_id, null, null, null,
+        null, currency,
         transaction_id, subscription_id, null, null
-    from sales
+    from sales cross join settings
     where follow_draw >= 9990 and followed_at < as_of
     union all
     select
         'F-' || transaction_id, line_no, customer_id, cast(service_start as varchar),
-        cast(amount as varchar), 'sale', 'failed', item_type, product_id,
+        cast(amount as varchar), 'sale', 'failed', item_type, product_id, quantity, unit_price, discount,
+        cast(amount * tax_percent * 0.01 as decimal(18, 2)), currency,
         null, subscription_id, service_start, service_end
     from sales
     where is_retried
     union all
     select                                               -- the payment whose failure ended the subscription
-        printf('F-S-%05d-%d', customer_no, row_no), 1, printf('C-%05d', customer_no), cast(ended_at as varchar),
-        cast(unit_amount as varchar), 'sale', 'failed', 'subscription', plan_id, null,
-        printf('S-%05d-%d', customer_no, row_no), null, null
-    from terms
-    join tiers using (tier)
-    where churn_kind = 'involuntary'
+        'F-' || subscription_id, 1, customer_id, cast(ended_at as varchar),
+        cast(unit_amount * quantity as varchar), 'sale', 'failed', 'subscription', plan_id, quantity, unit_amount, 0,
+        null, currency,
+        null, subscription_id, null, null
+    from subscriptions
+    where churn_kind = 'involuntary' and coalesce(discount_amount, 0) < unit_amount * quantity
     union all
     select
         transaction_id, 1, customer_id, transacted_at,
-        amount, 'sale', 'paid', 'one_off', 'report-market',
+        amount, 'sale', 'paid', 'one_off', 'report-market', 1, 49, 0,
+        null, 'USD',
         null, null, null, null
     from strays
 )
-select *
+select
+    transaction_id, line_no, customer_id, transacted_at, amount, lines.type, status, lines.product_id, product_name,
+    kind as category, item_type, quantity, unit_price, discount, tax, currency, original_transaction_id, subscription_id,
+    service_start, service_end
 from lines
+left join (
+    select product_id, product_name, kind from products union all select plan_id, plan_name, 'tier' from tiers
+) as products using (product_id)
 order by transaction_id, line_no

@@ -1,0 +1,88 @@
+"""Books drawn at the level of summary tables from true parameters, thousands a second, for tests of coverage.
+
+`demo.py` makes one company with all its rows; here only the counts exist that estimates are made from.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+
+
+def spells(rng, hazards, joined, books: int) -> tuple[np.ndarray, np.ndarray]:
+    """First spells that end and that are censored at each age 0 … K in months: two arrays of books × (K + 1).
+
+    hazards : the chance to leave at the end of month 1, 2, … K at least. joined : how many customers have been watched
+    for 1, 2, … K months at the end of the book, the same in every book.
+    """
+    joined = np.asarray(joined)
+    alive = np.tile(joined, (books, 1))
+    events = np.zeros((books, len(joined) + 1), dtype=np.int64)
+    censored = np.zeros_like(events)
+    for age, hazard in enumerate(hazards[: len(joined)], start=1):
+        left = rng.binomial(alive[:, age - 1 :], hazard)         # everybody watched for at least so long
+        events[:, age] = left.sum(axis=1)
+        alive[:, age - 1 :] -= left
+        censored[:, age] = alive[:, age - 1]
+    return events, censored
+
+
+def survival_tables(rng, hazards: Mapping, joined: Mapping, books: int) -> Iterator[pd.DataFrame]:
+    """Tables as `summaries/survival` gives them, one a book: `dimension, member, month, events, censored, entered`.
+
+    hazards, joined : by plan, as in `spells`.
+    """
+    ages = 1 + max(len(months) for months in joined.values())
+    counts = np.zeros((3, books, len(joined) + 1, ages), dtype=np.int64)     # ended, censored, entered by plan; last all
+    for place, (plan, months) in enumerate(joined.items()):
+        for kind, drawn in enumerate(spells(rng, hazards[plan], months, books)):
+            counts[kind, :, place, : drawn.shape[1]] = drawn
+        counts[2, :, place, 0] = np.sum(months)
+    counts[:, :, -1] = counts[:, :, :-1].sum(axis=2)
+    members = pd.MultiIndex.from_tuples([*(("plan", plan) for plan in joined), ("all", "all")]).repeat(ages)
+    keys = {"dimension": members.get_level_values(0), "member": members.get_level_values(1)}
+    keys["month"] = np.tile(np.arange(ages), len(joined) + 1)
+    for book in range(books):
+        events, censored, entered = counts[:, book].reshape(3, -1)
+        yield pd.DataFrame(keys | {"events": events, "censored": censored, "entered": entered})
+
+
+def value_table(rng, living: Mapping[str, int], amounts: Mapping[str, list]) -> pd.DataFrame:
+    """A table as `summaries/customer_value` gives it: the MRR of who is there at the end, each drawn from `amounts`.
+
+    living : customers by plan. amounts : a plan's monthly amounts, each as likely.
+    """
+    rows = []
+    for plan, count in living.items():
+        worth = np.asarray(amounts[plan], dtype=float)
+        each = rng.multinomial(count, np.full(len(worth), 1 / len(worth)))
+        rows.append(("plan", plan, count, each @ worth, count, each @ worth**2, each @ worth, count))
+    names = ["dimension", "member", "customers", "sum_y", "sum_x", "sum_yy", "sum_xy", "sum_xx"]
+    table = pd.DataFrame(rows, columns=names)
+    whole = table.drop(columns=["dimension", "member"]).sum()
+    return pd.concat([table, pd.DataFrame([whole]).assign(dimension="all", member="all")], ignore_index=True)
+
+
+def purchase_tables(rng, buying, spending, watched_days) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Tables as `summaries/purchases` and `summaries/repeat_spend` give them, from BG/NBD and Gamma-Gamma.
+
+    buying : r, alpha, a, b, in weeks. spending : p, q, v. watched_days : days observed after the first sale, one a customer.
+    Who buys drops out with a chance of his own after each repeat purchase; purchases of one day are one.
+    """
+    (r, alpha, a, b), (p, q, v) = buying, spending
+    watched = np.asarray(watched_days)
+    rate, drop = rng.gamma(r, 1 / alpha, len(watched)), rng.beta(a, b, len(watched))
+    scale = rng.gamma(q, 1 / v, len(watched))
+    moment, alive = np.zeros(len(watched)), np.ones(len(watched), dtype=bool)
+    x, last, total = (np.zeros(len(watched)) for _ in range(3))
+    while alive.any():
+        moment = moment + rng.exponential(7 / rate)
+        alive &= moment < watched + 1
+        day = np.floor(moment)
+        new = alive & (day > last)
+        x, last = x + new, np.where(new, day, last)
+        total = total + np.where(new, rng.gamma(p, 1 / scale), 0)
+        alive &= rng.random(len(watched)) >= drop
+    counts = pd.DataFrame({"x": x.astype(int), "last_days": last.astype(int), "observed_days": watched})
+    spend = pd.DataFrame({"x": x.astype(int), "total": total.round(2)})[x > 0]
+    return tuple(table.groupby(list(table)).size().rename("customers").reset_index() for table in (counts, spend))
