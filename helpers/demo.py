@@ -16,10 +16,9 @@ QUERIES = Path(__file__).parent / "sql" / "demo"
 STEPS = ("months", "customers", "periods", "subscriptions", "plans", "addons", "orders", "fx_rates", "sales", "transactions",
          "marketing_spend", "costs", "business_events", "usage", "support_tickets", "touches", "feedback",
          "ledger_control")  # each reads only earlier ones
-FILES = ("customers", "plans", "subscriptions", "transactions", "addons", "marketing_spend", "costs",
-         "business_events")
+FILES = ("customers", "plans", "subscriptions", "transactions", "addons", "marketing_spend", "costs", "business_events",
+         "usage", "feedback", "support_tickets", "touches", "fx_rates", "ledger_control")
 HORIZON, DISCOUNT = 36, 0.10  # months, a year: the defaults of a report
-MORE = ("usage", "feedback", "support_tickets", "touches", "fx_rates", "ledger_control")  # not read by the kit yet
 
 
 def write_demo(
@@ -59,17 +58,14 @@ def write_demo(
             for step in STEPS:
                 connection.sql((QUERIES / f"{step}.sql").read_text()).create(step)
             shocks, rate = connection.table("months").df(), connection.table("fx_rates").df()["rate"].iloc[-1]
-            for name in FILES + MORE:
-                table = connection.table(name)
-                columns = TABLES[name].columns if name in TABLES else table.columns
-                table.select(*columns).to_csv(str(Path(aside) / f"{name}.csv"))
+            for name in FILES:
+                connection.table(name).select(*TABLES[name].columns).to_csv(str(Path(aside) / f"{name}.csv"))
         told = truth(true, float(rate)) | {
             "price_rise": {"on": f"{rise_at:%Y-%m-%d}"} | true["rises"][0],
             "shocks": {f"{month.starts_at:%Y-%m}": month.shock_percent / 100 for month in shocks.itertuples()}}
         words = yaml.safe_dump(told, sort_keys=False, default_flow_style=None)
         (Path(aside) / "truth.yaml").write_text(words, encoding="utf-8")
-        for name in ["truth.yaml", *(f"{name}.csv" for name in MORE)]:
-            (Path(aside) / name).replace(folder / name)
+        (Path(aside) / "truth.yaml").replace(folder / "truth.yaml")
         return [(Path(aside) / f"{name}.csv").replace(folder / f"{name}.csv") for name in FILES]
 
 
