@@ -536,7 +536,8 @@ def test_media_cost_per_customer_is_that_of_the_channel(files):
 def test_direct_costs_are_22_percent_of_sales_and_retention_4(files):
     rows = files["transactions"].query("type == 'sale' and status == 'paid'")
     rows = rows[rows["customer_id"].notna() & ~rows["transaction_id"].str.contains("late|dirty")]
-    shares = files["costs"].groupby("category")["amount"].sum() / rows["amount"].astype(float).sum()
+    sales = in_dollars(rows["amount"].astype(float), rows["currency"], pd.to_datetime(rows["transacted_at"]), files["fx_rates"])
+    shares = files["costs"].groupby("category")["amount"].sum() / sales.sum()
     assert shares[["cogs", "hosting", "support", "payment_fees"]].sum() == pytest.approx(0.22, rel=0.02)
     assert shares[["retention", "loyalty"]].sum() == pytest.approx(0.04, rel=0.02)
 
