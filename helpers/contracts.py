@@ -67,12 +67,12 @@ KEPT = ("addons", "business_events", "usage", "feedback", "support_tickets", "to
 # The marts in the order they are made, each with its key, which also orders its rows.
 MARTS: dict[str, tuple[str, ...]] = {
     "transactions": ("transaction_id", "line_no"),
+    "customer_days": ("customer_id", "day"),
     "subscriptions": ("subscription_id", "valid_from"),
     "spells": ("customer_id", "spell"),
     "subscription_months": ("customer_id", "plan_id", "month"),
     "customers": ("customer_id",),
     "customer_months": ("customer_id", "month"),
-    "rfm_months": ("customer_id", "month"),
     "rfm_customers": ("customer_id",),
     "plans": ("plan_id",),
     "marketing_spend": ("month", "channel", "kind"),

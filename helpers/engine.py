@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +12,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from helpers.contracts import ReportError
 
+Col, Const, Call = duckdb.ColumnExpression, duckdb.ConstantExpression, duckdb.FunctionExpression
 SQL = Path(__file__).parent / "sql"
+# No dictionary for columns of many values, such as ids: it costs time, and no space is saved.
+PARQUET = "format parquet, parquet_version v2, dictionary_size_limit 1000, compression zstd, compression_level 1"
 MEMORY = "1300MB"  # beyond it DuckDB spills to disk: a run stays below 2 GB with Python and pandas
 
 
@@ -54,11 +58,25 @@ class Engine:
         """A table or view by name, as a relation: rows stay in the engine."""
         return self.connection.table(name)
 
-    def write(self, query: str, path: Path, key: tuple[str, ...], **names) -> None:
-        """Write what a query makes as Parquet, ordered by its key so that equal data give equal bytes."""
+    def empty(self, name: str) -> list[str]:
+        """Columns of a table or view that hold no value: DuckDB knows without reading them."""
+        rows = self.table(name)
+        known = rows.select(*[Call("stats", Col(column)) for column in rows.columns]).limit(1).fetchall()
+        return [column for row in known for column, stats in zip(rows.columns, row, strict=True) if not stats["has_no_null"]]
+
+    def write(self, query: str, path: Path, key: tuple[str, ...], empty: Sequence[str] = (), **names) -> None:
+        """Write what a query makes as Parquet, ordered by its key so that equal data give equal bytes.
+
+        empty : columns without a value, which need not be carried through the sort.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
         rows = self._run(query, **names)
-        rows.order(", ".join(f'"{column}"' for column in key)).write_parquet(str(path), compression="zstd")
+        kinds = dict(zip(rows.columns, rows.types, strict=True))
+        wanted = [(Const(None).cast(kinds[name]) if name in empty else Col(name)).alias(name) for name in kinds]
+        narrow = rows.select(*[Col(name) for name in kinds if name not in empty])
+        ordered = narrow.order(", ".join(f'"{name}"' for name in key if name not in empty))
+        ordered.select(*wanted).create_view("written", replace=True)
+        self.connection.execute(f"copy written to $path ({PARQUET})", {"path": str(path)})
 
     def _run(self, query: str, **names) -> duckdb.DuckDBPyRelation:
         try:

@@ -139,7 +139,8 @@ def prepare(params_file: str, month: str | None, run_dir: str) -> Book:
     for name, key in MARTS.items():
         path = folder / "marts" / f"{name}.parquet"
         names = {"table": TABLES[name]} if name in KEPT else {}
-        book.engine.write(f"marts/{'kept' if names else name}", path, key, **names)
+        empty = book.engine.empty(f"staged_{name}") if names or name == "transactions" else ()
+        book.engine.write(f"marts/{'kept' if names else name}", path, key, empty, **names)
         book.engine.register(f"mart_{name}", path)
     return book
 
@@ -190,7 +191,11 @@ def judge(engine: Engine, tables: Sequence[str]) -> None:
         if name == "transactions":
             engine.define("named_transactions", "staging/named_transactions")
             engine.build("shared_ids", "staging/shared_ids")
-            engine.define("staged_transactions", "staging/transactions")
+            empty = set(engine.empty("named_transactions")).difference(TABLES[name].key)  # lines get their numbers yet
+            names = {"table": TABLES[name], "empty": empty}
+            engine.build("numbered_transactions", "staging/transactions", **names)
+            engine.define("staged_transactions", "staging/staged_transactions", **names)
+            engine.build("refunds", "staging/refunds")
         else:
             engine.build(f"staged_{name}", "staging/staged", table=TABLES[name])
         if name == "fx_rates":

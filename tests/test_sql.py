@@ -21,6 +21,8 @@ FILES = list(QUERIES)
 FILLED = {
     **{f"staging/judged {name}": ("staging/judged", {"table": table}) for name, table in TABLES.items()},
     **{f"staging/staged {name}": ("staging/staged", {"table": TABLES[name]}) for name in TABLES if name != "transactions"},
+    **{f"staging/{name}": (f"staging/{name}", {"table": TABLES["transactions"], "empty": []})
+       for name in ("transactions", "staged_transactions")},
     **{f"marts/kept {name}": ("marts/kept", {"table": TABLES[name]}) for name in KEPT},
     "staging/identity": ("staging/identity", {"people": PEOPLE}), "staging/rows": ("staging/rows", {"tables": list(TABLES)}),
     "staging/read": ("staging/read", {"tables": TABLES}),

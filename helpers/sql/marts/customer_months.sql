@@ -1,56 +1,57 @@
--- one row per customer and month with activity at its start or end, or with transactions: revenue, MRR and state
-with bounds as (
+-- one row per customer and month: with transactions, and with MRR at an end of it, or, where only sales are known, of a churn
+with paid as (                                       -- what is known of a month from each side, to be added up
     select
-        customer_id, month,
-        count(distinct case when sale then transaction_id end) as orders,
-        count(distinct case when sale then day end) as sale_days,
-        cast(sum(revenue) as decimal(24, 4)) as revenue
-    from mart_transactions
-    where customer_id is not null
-    group by customer_id, month
-),
-paying as (
-    select
-        customer_id, month, cast(sum(mrr) as decimal(18, 4)) as mrr, cast(sum(mrr_fixed) as decimal(18, 4)) as mrr_fixed,
-        cast(sum(paused_mrr) as decimal(18, 4)) as paused_mrr
-    from mart_subscription_months
-    group by customer_id, month
-),
-last_sales as (                                     -- the last of a month reaches furthest
-    select customer_id, month, max(day) as day
-    from mart_transactions
-    where sale and customer_id is not null
-    group by customer_id, month
-),
-buying as (                                         -- active by sales: the last one not longer ago than inactive_days
-    select distinct t.customer_id, c.month
-    from last_sales as t
-    cross join run
-    inner join calendar as c
-        on c.month between month_of(t.day) and month_of(t.day + run.inactive_days)
-        and t.day >= c.active_from and t.day < cast(c.month_end as date)
-    where not run.has_subscriptions
-),
-ends as (
-    select customer_id, month, mrr, mrr_fixed, paused_mrr, mrr > 0 as active from paying
+        customer_id, month, orders, cast(sold as integer) as sale_days, revenue,
+        cast(0 as decimal(18, 4)) as mrr_start, cast(0 as decimal(18, 4)) as mrr_end, cast(0 as decimal(18, 4)) as mrr_end_fixed,
+        cast(0 as decimal(18, 4)) as paused_start, cast(0 as decimal(18, 4)) as paused_end
+    from mart_customer_days cross join run
+    where run.has_subscriptions
     union all
-    select customer_id, month, cast(0 as decimal(18, 4)), cast(0 as decimal(18, 4)), cast(0 as decimal(18, 4)), true from buying
+    select customer_id, month, 0, 0, 0, 0, mrr, mrr_fixed, 0, paused_mrr from mart_subscription_months
+    union all
+    select customer_id, month + 1, 0, 0, 0, mrr, 0, 0, paused_mrr, 0
+    from mart_subscription_months cross join run
+    where month < run.report_month
 ),
-touched as (
-    select customer_id, month from ends
-    union
-    select ends.customer_id, ends.month + 1 from ends cross join run where ends.month < run.report_month
-    union
-    select customer_id, month from bounds
+bought as (                                          -- the same of sales alone; live: within a spell all the month
+    select
+        customer_id, month, orders, cast(sold as integer) as sale_days, revenue,
+        first_sale_at, case when sold then day end as last_sale_day,
+        cast(null as timestamp) as begun_at, false as live_start, false as live_end
+    from mart_customer_days cross join run
+    where not run.has_subscriptions
+    union all
+    select customer_id, month_of(started_at), 0, 0, 0, null, null, started_at, false, false
+    from mart_spells cross join run
+    where not run.has_subscriptions
+    union all
+    select customer_id, month_of(ended_on), 0, 0, 0, null, null, null, month_of(started_at) < month_of(ended_on), false
+    from mart_spells cross join run
+    where not run.has_subscriptions and ended_on < cast(run.as_of as date)
+    union all                                        -- days without a sale say nothing of the spell that they lie in
+    select d.customer_id, d.month, 0, 0, 0, null, null, null, true, true
+    from mart_customer_days as d
+    cross join run
+    inner join mart_spells as s
+        on s.customer_id = d.customer_id and d.month > month_of(s.started_at) and d.month < month_of(s.ended_on)
+    where not run.has_subscriptions and not d.sold
 )
 select
-    t.customer_id, cast(t.month as integer) as month,
-    coalesce(b.orders, 0) as orders, coalesce(b.sale_days, 0) as sale_days, coalesce(b.revenue, 0) as revenue,
-    coalesce(s.active, false) as active_start, coalesce(e.active, false) as active_end,
-    coalesce(s.mrr, 0) as mrr_start, coalesce(e.mrr, 0) as mrr_end,
-    coalesce(e.mrr_fixed, 0) as mrr_end_fixed,         -- what it would be at the rates of the month's start
-    coalesce(s.paused_mrr, 0) as paused_start, coalesce(e.paused_mrr, 0) as paused_end
-from touched as t
-left join bounds as b on b.customer_id = t.customer_id and b.month = t.month
-left join ends as e on e.customer_id = t.customer_id and e.month = t.month
-left join ends as s on s.customer_id = t.customer_id and s.month = t.month - 1
+    customer_id, cast(month as integer) as month, cast(sum(orders) as bigint) as orders,
+    cast(sum(sale_days) as bigint) as sale_days, cast(sum(revenue) as decimal(24, 4)) as revenue,
+    sum(mrr_start) > 0 as active_start, sum(mrr_end) > 0 as active_end,
+    cast(sum(mrr_start) as decimal(18, 4)) as mrr_start, cast(sum(mrr_end) as decimal(18, 4)) as mrr_end,
+    cast(sum(mrr_end_fixed) as decimal(18, 4)) as mrr_end_fixed,       -- what it would be at the rates of the month's start
+    cast(sum(paused_start) as decimal(18, 4)) as paused_start, cast(sum(paused_end) as decimal(18, 4)) as paused_end
+from paid
+group by customer_id, month
+union all
+select
+    customer_id, cast(month as integer), cast(sum(orders) as bigint), cast(sum(sale_days) as bigint),
+    cast(sum(revenue) as decimal(24, 4)),
+    -- active by sales: the first sale of the month began no spell, or a spell from before ended in the month
+    max(live_start) or coalesce(min(first_sale_at) < min(begun_at), min(first_sale_at) is not null),
+    max(live_end) or coalesce(month_of(max(last_sale_day) + max(run.inactive_days)) > month, false),
+    0, 0, 0, 0, 0
+from bought cross join run
+group by customer_id, month

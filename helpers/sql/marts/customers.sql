@@ -34,27 +34,21 @@ aged as (
     left join calendar as c on c.month = month_of(f.ended_on)
     left join calendar as o on o.month = month_of(run.observed_from)
 ),
-purchase_days as (
-    select customer_id, day, row_number() over (partition by customer_id order by day) as nth
-    from mart_transactions
-    where sale and bought
-    group by customer_id, day
-),
-buying as (
+history as (
     select
-        customer_id, min(day) as first_sale_day, min(case when nth = 2 then day end) as second_sale_day,
-        max(day) as last_sale_day, count(*) as sale_days
-    from purchase_days
+        customer_id, min(first_transacted_at) as first_transacted_at, cast(sum(revenue) as decimal(24, 4)) as revenue,
+        sum(orders) as orders, count(case when sold then 1 end) as sale_days,
+        min(case when purchased then day end) as first_sale_day, max(case when purchased then day end) as last_sale_day,
+        count(case when purchased then 1 end) as purchase_days
+    from mart_customer_days
     group by customer_id
 ),
-paying as (
-    select
-        customer_id, min(transacted_at) as first_transacted_at, cast(sum(revenue) as decimal(24, 4)) as revenue,
-        count(distinct case when sale then transaction_id end) as orders,
-        count(distinct case when sale then day end) as all_sale_days
-    from mart_transactions
-    where customer_id is not null
-    group by customer_id
+second_days as (
+    select d.customer_id, min(d.day) as second_sale_day
+    from mart_customer_days as d
+    inner join history as h on h.customer_id = d.customer_id and d.day > h.first_sale_day
+    where d.purchased
+    group by d.customer_id
 ),
 attributes as (
     select k.* from staged_customers as k cross join run
@@ -63,7 +57,7 @@ attributes as (
 everybody as (
     select customer_id from mart_spells where spell = 1
     union
-    select customer_id from paying
+    select customer_id from history
     union
     select customer_id from attributes
 )
@@ -76,14 +70,14 @@ select
     a.gone and a.end_age <= a.observed as spell_ended,
     cast(a.entry_age as integer) as entry_months,
     -- who was there when the book begins, or before it is complete, is seen, not new
-    a.first_month >= min(a.first_month) over () + run.left_edge_months
-        and coalesce(a.started_at >= run.observed_from, true) as is_new,
-    p.first_transacted_at, coalesce(p.revenue, 0) as revenue, coalesce(p.orders, 0) as orders,
-    coalesce(p.all_sale_days, 0) as sale_days,
-    b.first_sale_day, b.second_sale_day, b.last_sale_day, coalesce(b.sale_days, 0) as purchase_days
+    a.first_month >= b.first_month + run.left_edge_months and coalesce(a.started_at >= run.observed_from, true) as is_new,
+    h.first_transacted_at, coalesce(h.revenue, 0) as revenue, cast(coalesce(h.orders, 0) as bigint) as orders,
+    coalesce(h.sale_days, 0) as sale_days,
+    h.first_sale_day, d.second_sale_day, h.last_sale_day, coalesce(h.purchase_days, 0) as purchase_days
 from everybody as e
 cross join run
+cross join (select min(month_of(started_at)) as first_month from mart_spells where spell = 1) as b
 left join aged as a on a.customer_id = e.customer_id
-left join paying as p on p.customer_id = e.customer_id
-left join buying as b on b.customer_id = e.customer_id
+left join history as h on h.customer_id = e.customer_id
+left join second_days as d on d.customer_id = e.customer_id
 left join attributes as k on k.customer_id = e.customer_id

@@ -1,21 +1,10 @@
 -- one row per customer and spell: from the first paid moment to the end of service, or of activity where only sales are known
-with sale_days as (
-    select customer_id, day, min(transacted_at) as first_at, max(transacted_at) as last_at
-    from mart_transactions cross join run
-    where sale and customer_id is not null and not run.has_subscriptions
-    group by customer_id, day
-),
-spans as (
+with spans as (
     select
         customer_id, plan_id, subscription_id as part, paid_from as from_at,
         cast(paid_until as date) as until_on, cast(second_of(paid_until) as integer) as until_second, churn_kind
     from mart_subscriptions
     where pays and paid_from < (select as_of from run)
-    union all
-    select
-        customer_id, cast(null as varchar), cast(day as varchar), first_at,
-        cast(last_at as date) + run.inactive_days, cast(second_of(last_at) as integer), cast(null as varchar)
-    from sale_days cross join run
 ),
 reached as (                                       -- how far the spans before this one reach, as one comparable text
     select
@@ -42,6 +31,26 @@ placed as (
         row_number() over (partition by customer_id, spell order by from_at, reach desc, part) as from_start,
         row_number() over (partition by customer_id, spell order by reach desc, from_at, part) as from_end
     from numbered
+),
+sale_days as (                                     -- each beside the last sale before its day, and the last of all
+    select
+        customer_id, day, first_sale_at,
+        lag(last_sale_at) over (partition by customer_id order by day) as before,
+        max(last_sale_at) over (
+            partition by customer_id order by day rows between unbounded preceding and unbounded following
+        ) as last_sale_at
+    from mart_customer_days cross join run
+    where sold and not run.has_subscriptions
+),
+returns as (                                       -- the days that begin a spell; the next one's sale before it ends this one
+    select
+        customer_id, first_sale_at, last_sale_at, run.inactive_days,
+        row_number() over (partition by customer_id order by day) as spell,
+        lead(before) over (partition by customer_id order by day) as last_at
+    from sale_days cross join run
+    where before is null
+        or day > cast(before as date) + run.inactive_days
+        or day = cast(before as date) + run.inactive_days and second_of(first_sale_at) > second_of(before)
 )
 select
     customer_id, cast(spell as integer) as spell,
@@ -52,3 +61,9 @@ select
     max(case when from_end = 1 then churn_kind end) as churn_kind
 from placed
 group by customer_id, spell
+union all
+select
+    customer_id, cast(spell as integer), first_sale_at, cast(null as varchar),
+    cast(coalesce(last_at, last_sale_at) as date) + inactive_days,
+    cast(second_of(coalesce(last_at, last_sale_at)) as integer), cast(null as varchar)
+from returns

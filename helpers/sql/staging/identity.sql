@@ -1,7 +1,7 @@
 -- one row per spelling of a customer's id that is another customer's too: the person_id that stands for all of its spellings
 with spelled as (
 {%- for table, column in people %}
-    select {{ column }} as customer_id from raw_{{ table }} where {{ column }} is not null
+    select {{ column }} as customer_id from raw_{{ table }}
     {{ "union" if not loop.last }}
 {%- endfor %}
 ),
@@ -24,11 +24,15 @@ hashed as (                                          -- the same e-mail under se
     where c.email_hash is not null and run.same_email = 'merge'
     group by f.folded
 ),
-persons as (
-    select
-        f.customer_id,
-        min(f.customer_id) over (partition by coalesce(h.email_hash, f.folded), h.email_hash is null) as person_id
+keyed as (
+    select f.customer_id, coalesce(h.email_hash, f.folded) as person_key, h.email_hash is null as by_id
     from folded as f
     left join hashed as h on h.folded = f.folded
+),
+persons as (
+    select person_key, by_id, min(customer_id) as person_id from keyed group by person_key, by_id having count(*) > 1
 )
-select customer_id, person_id from persons where person_id <> customer_id
+select k.customer_id, p.person_id
+from keyed as k
+inner join persons as p on p.person_key = k.person_key and p.by_id = k.by_id
+where k.customer_id <> p.person_id

@@ -1,19 +1,27 @@
 -- one row per dimension and member: the last 12 months' revenue, or this month's MRR, per active customer and month, in sums
-with base as (
-    select m.customer_id, k.first_plan_id, k.channel, m.month, m.active_end, m.revenue, m.mrr_end, run.has_subscriptions, run.report_month as last
-    from mart_customer_months as m
-    inner join mart_customers as k on k.customer_id = m.customer_id
-    cross join run
-    where m.month between run.report_month - 11 and run.report_month
+with parts as (
+    -- subscriptions: MRR at the month end per paying customer; sales: revenue of a year per active month
+    select m.customer_id, m.mrr_end as y, case when m.active_end then 1 else 0 end as x
+    from mart_customer_months as m cross join run
+    where run.has_subscriptions and m.month = run.report_month
+    union all
+    select m.customer_id, m.revenue, 0
+    from mart_customer_months as m cross join run
+    where not run.has_subscriptions and m.month between run.report_month - 11 and run.report_month
+    union all
+    select                                           -- a spell reaches over the ends of all its months but the last
+        s.customer_id, 0,
+        least(month_of(s.ended_on) - 1, run.report_month) - greatest(month_of(s.started_at), run.report_month - 11) + 1
+    from mart_spells as s cross join run
+    where not run.has_subscriptions and month_of(s.ended_on) > run.report_month - 11
+        and month_of(s.ended_on) > month_of(s.started_at)
 ),
 worth as (
     select
-        customer_id, first_plan_id, channel,
-        -- subscriptions: MRR at the month end per paying customer; sales: revenue of a year per active month
-        cast(sum(case when not has_subscriptions then revenue when month = last then mrr_end else 0 end) as decimal(20, 4)) as y,
-        cast(count(case when active_end and (not has_subscriptions or month = last) then 1 end) as decimal(20, 4)) as x
-    from base
-    group by customer_id, first_plan_id, channel
+        p.customer_id, k.first_plan_id, k.channel, cast(sum(p.y) as decimal(20, 4)) as y, cast(sum(p.x) as decimal(20, 4)) as x
+    from parts as p
+    inner join mart_customers as k on k.customer_id = p.customer_id
+    group by p.customer_id, k.first_plan_id, k.channel
 ),
 members as (
     select 'all' as dimension, 'all' as member, x, y from worth

@@ -37,6 +37,23 @@ acquired as (
     where is_new
     group by started_month
 ),
+lives as (                                          -- spells by sales that reach over a month's end: begun less ended
+    select month, sum(change) as change
+    from (
+        select month_of(started_at) as month, 1 as change from mart_spells
+        union all
+        select month_of(ended_on), -1 from mart_spells
+    ) as edges
+    group by month
+),
+alive as (
+    select c.month, sum(l.change) as customers
+    from calendar as c
+    cross join run
+    inner join lives as l on l.month <= c.month
+    where not run.has_subscriptions
+    group by c.month
+),
 gone_within as (                                    -- joined or came back, and left before the month ended
     select month_of(s.started_at) as month, count(distinct s.customer_id) as in_month_churn
     from mart_spells as s
@@ -49,7 +66,7 @@ gone_within as (                                    -- joined or came back, and 
 ),
 sold as (
     select
-        month, sum(revenue) as revenue, count(distinct case when sale then transaction_id end) as orders,
+        month, sum(revenue) as revenue, count(case when opens_order then 1 end) as orders,
         sum(case when customer_id is null then revenue else 0 end) as revenue_unattributed
     from mart_transactions
     group by month
@@ -64,7 +81,8 @@ bounds as (                                         -- sales may be older than t
 select
     c.label as period, c.month,
     coalesce(c.month >= b.first_new_month, false) and coalesce(c.month_start >= run.observed_from, true) as moves,
-    coalesce(m.active_start, 0) as active_start, coalesce(m.active_end, 0) as active_end,
+    cast(coalesce(p.customers, m.active_start, 0) as bigint) as active_start,
+    cast(coalesce(l.customers, m.active_end, 0) as bigint) as active_end,
     coalesce(m.new, 0) as new, coalesce(m.reactivated, 0) as reactivated, coalesce(m.resumed, 0) as resumed,
     coalesce(m.paused, 0) as paused, coalesce(m.churned, 0) as churned,
     coalesce(g.in_month_churn, 0) as in_month_churn, coalesce(a.acquired, 0) as acquired,
@@ -81,6 +99,8 @@ from calendar as c
 cross join run
 cross join bounds as b
 left join moved as m on m.month = c.month
+left join alive as l on l.month = c.month
+left join alive as p on p.month = c.month - 1
 left join acquired as a on a.month = c.month
 left join gone_within as g on g.month = c.month
 left join sold as s on s.month = c.month

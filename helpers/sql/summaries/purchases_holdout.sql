@@ -1,6 +1,6 @@
 -- one row per x, days to last, days observed as of the start of the holdout: customers, and repeat days they had in the holdout
 with days as (
-    select distinct customer_id, day from mart_transactions where sale and bought
+    select customer_id, day from mart_customer_days where purchased
 ),
 split as (                                          -- not set: the last quarter of the history, in whole weeks
     select cast(run.as_of as date) - 7 * cast(w.weeks as integer) as holdout_from, w.weeks

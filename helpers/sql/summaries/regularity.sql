@@ -1,9 +1,8 @@
 -- one row: the median over customers of the coefficient of variation of the gaps between their purchase days
-with days as (
-    select distinct customer_id, day from mart_transactions where sale and bought
-),
-gaps as (
-    select customer_id, date_diff('day', lag(day) over (partition by customer_id order by day), day) as gap from days
+with gaps as (
+    select customer_id, date_diff('day', lag(day) over (partition by customer_id order by day), day) as gap
+    from mart_customer_days
+    where purchased
 ),
 spread as (
     select customer_id, count(gap) as n, sum(gap) as total, sum(gap * gap) as squares

@@ -1,10 +1,19 @@
 -- one row per month: kept transaction rows, customers seen, revenue, and revenue of rows without customer
+with lines as (
+    select
+        month, count(*) as "rows", sum(revenue) as revenue,
+        sum(case when customer_id is null then revenue else 0 end) as revenue_unattributed
+    from mart_transactions
+    group by month
+),
+seen as (
+    select month, count(*) as customers from (select distinct month, customer_id from mart_customer_days) as d group by month
+)
 select
-    c.label as period, c.month, count(t.transaction_id) as "rows", count(distinct t.customer_id) as customers,
-    coalesce(sum(t.revenue), 0) as revenue,
-    coalesce(sum(case when t.customer_id is null then t.revenue end), 0) as revenue_unattributed
+    c.label as period, c.month, coalesce(t."rows", 0) as "rows", coalesce(s.customers, 0) as customers,
+    coalesce(t.revenue, 0) as revenue, coalesce(t.revenue_unattributed, 0) as revenue_unattributed
 from calendar as c
-left join mart_transactions as t on t.month = c.month
-where c.month between (select min(month) from mart_transactions) and (select report_month from run)
-group by c.label, c.month
+left join lines as t on t.month = c.month
+left join seen as s on s.month = c.month
+where c.month between (select min(month) from lines) and (select report_month from run)
 order by c.month
