@@ -200,8 +200,6 @@ def judge(engine: Engine, tables: Sequence[str]) -> None:
             engine.build(f"staged_{name}", "staging/staged", table=TABLES[name])
         if name == "fx_rates":
             engine.build("rates", "staging/rates")
-        if name == "customers":
-            engine.define("internal", "staging/internal")
 
 
 def commentary(params: Params) -> tuple[str, str] | None:

@@ -65,7 +65,7 @@ faulty as (                                          -- the first rule that a ro
             when unconverted and has_rates then 'no rate on or before its day|currency'
             when unconverted then 'other currency than the report|currency'
         {%- if people and table.name != "customers" %}
-            when no_internals and customer_id in (select customer_id from internal) then 'internal customer|customer_id'
+            when no_internals and customer_id in (select customer_id from staged_customers where stage = 'kept' and is_internal) then 'internal customer|customer_id'
         {%- endif %}
         end as fault
     from filled
