@@ -11,6 +11,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent  # the folder that holds pyproject.toml
 MONEY, RATE, TIME, TEXT, COUNT, FLAG = "decimal(18,4)", "decimal(18,8)", "timestamp", "varchar", "integer", "boolean"
+BELOW = {MONEY: 10**12, RATE: 10**10, COUNT: 10**9}  # a number of this size is an error, and sums of such numbers have no room
 
 
 class ReportError(Exception):

@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from helpers.contracts import BOOKS, KEPT, MARTS, ROOT, TABLES, ReportError
+from helpers.contracts import BELOW, BOOKS, KEPT, MARTS, ROOT, TABLES, ReportError
 from helpers.demo import FILES, write_demo
 from helpers.engine import Engine, read_sql, template
 from helpers.params import Params, Policy, load_params, month_index, month_label, month_start
 from helpers.sources import SourceFile, read_source
 
-PEOPLE = [(name, column) for name, table in TABLES.items() for column in table.people if column in table.columns]
+PEOPLE = [(table, column) for table in TABLES.values() for column in table.people if column in table.columns]
 FIRST_MONTH = 1970 * 12 + 1
 SEGMENTS = Path(__file__).parent / "rfm_segments.yaml"
 COMMENTARY = 20_000  # letters
@@ -162,7 +162,7 @@ def stage(params: Params, spill: Path | None = None) -> Engine:
     if problems:
         raise ReportError("\n\n".join(problems))
     judge(engine, list(TABLES))
-    engine.build("read_rows", "staging/read", tables=TABLES)
+    engine.build("read_rows", "staging/read", tables=TABLES, below=BELOW)
     engine.build("staged_rows", "staging/rows", tables=list(TABLES))
     engine.register("source_files", inputs_frame(files))
     present = sorted({(file.table, column) for file in files for column in file.columns})
@@ -185,9 +185,9 @@ def stage(params: Params, spill: Path | None = None) -> Engine:
 
 def judge(engine: Engine, tables: Sequence[str]) -> None:
     """`raw_…` -> `staged_…`: every row with its stage. Rates come first, and who is who, for the others ask for them."""
-    engine.build("identity", "staging/identity", people=[(name, column) for name, column in PEOPLE if name in tables])
+    engine.build("identity", "staging/identity", people=[(table, column) for table, column in PEOPLE if table.name in tables])
     for name in sorted(tables, key=lambda name: ("fx_rates", "customers", name).index(name)):
-        engine.define(f"judged_{name}", "staging/judged", table=TABLES[name])
+        engine.define(f"judged_{name}", "staging/judged", table=TABLES[name], below=BELOW)
         if name == "transactions":
             engine.define("named_transactions", "staging/named_transactions")
             engine.build("shared_ids", "staging/shared_ids")

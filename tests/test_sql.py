@@ -9,7 +9,7 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from helpers.contracts import KEPT, MARTS, TABLES
+from helpers.contracts import BELOW, KEPT, MARTS, TABLES
 from helpers.engine import SQL, template
 from helpers.marts import PEOPLE
 
@@ -19,13 +19,13 @@ MACROS = QUERIES.pop("macros")
 FILES = list(QUERIES)
 # Templates hold for several tables: each is looked at as it is run.
 FILLED = {
-    **{f"staging/judged {name}": ("staging/judged", {"table": table}) for name, table in TABLES.items()},
+    **{f"staging/judged {name}": ("staging/judged", {"table": table, "below": BELOW}) for name, table in TABLES.items()},
     **{f"staging/staged {name}": ("staging/staged", {"table": TABLES[name]}) for name in TABLES if name != "transactions"},
     **{f"staging/{name}": (f"staging/{name}", {"table": TABLES["transactions"], "empty": []})
        for name in ("transactions", "staged_transactions")},
     **{f"marts/kept {name}": ("marts/kept", {"table": TABLES[name]}) for name in KEPT},
     "staging/identity": ("staging/identity", {"people": PEOPLE}), "staging/rows": ("staging/rows", {"tables": list(TABLES)}),
-    "staging/read": ("staging/read", {"tables": TABLES}),
+    "staging/read": ("staging/read", {"tables": TABLES, "below": BELOW}),
     "summaries/columns": ("summaries/columns", {"columns": [("transactions", "amount"), ("costs", "month")]}),
     "summaries/duplicates": ("summaries/duplicates", {"tables": [TABLES["transactions"], TABLES["costs"]]}),
 }
@@ -45,7 +45,7 @@ FUNCTIONS = {
 MACRO_FUNCTIONS = {"regexp_like", "regexp_replace", "regexp_extract", "timezone", "replace", "floor", "length", "nullif",
                    "strptime", "try_strptime", "to_seconds", "trim"}
 READING = {"as_text", "as_naive", "as_time", "signed", "as_number", "as_whole", "as_flag", "as_id"}
-MACRO_NAMES = READING | {"folded_id", "without_tag", "month_of", "second_of", "monthly", "nearest_units", "movement"}
+MACRO_NAMES = READING | {"folded_id", "without_tag", "month_of", "second_of", "monthly", "nearest_units", "movement", "at_rate"}
 FORBIDDEN = (exp.Interval, exp.Pivot, exp.Unnest, exp.Placeholder, exp.Parameter, exp.WithinGroup)
 PASTED = re.compile(r"[{}?$]|%s")
 KEYS = {"customer_id", "plan_id", "line", "part", "day", "rate", "feedback_id"}  # an order that ends in one of these is total

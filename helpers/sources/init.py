@@ -46,7 +46,7 @@ def guess_source(file: Path) -> dict:
     """What the template says of a file: its table, settings, columns, first and last day, currencies."""
     encoding, settings = fingerprint(file)[1], {}
     rows, names, _ = open_file(Engine().connection, file, Source(path=str(file)), encoding)
-    seen = sample(rows)
+    seen = sample(rows)[:len(names)]
     guesses = {table: guess_columns(table, names, seen) for table in TABLES}
     missing = {table: [name for name in TABLES[table].required if name not in guesses[table]] for table in TABLES}
     table = max(TABLES, key=lambda name: (len(guesses[name]) - 2 * len(missing[name]), name in file.stem.lower()))

@@ -1,10 +1,12 @@
 """Files of a source -> one relation of text in canonical columns, with file, line and time zone of every row."""
 
+import csv
 import glob
 import importlib.util
 import os
 import shutil
 import tempfile
+from array import array
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -26,7 +28,7 @@ FAULTS = (ReportError, duckdb.Error, ValueError, OSError, CalamineError)  # what
 PARQUET, EXCEL = (".parquet", ".pq"), (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 BLANKS = " \t\r\n\u00a0\u202f"
 INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
-LINE = "file_row_number"  # as DuckDB calls a row's number in a Parquet file, from 0
+LINE = "file_row_number"  # of what stands below the lines before, from 0; so DuckDB calls it in a Parquet file
 ROW = {"misread": TEXT, "misread_value": TEXT, "file": TEXT, "line": "bigint"}
 
 
@@ -94,6 +96,7 @@ def read_source(engine: Engine, params: Params, table: str) -> list[SourceFile]:
             if LINE not in rows.columns:  # text is parsed once; kept in the order of the file, so that rows tell their lines
                 rows.create(f"read_{table}_{number}")
                 rows = engine.table(f"read_{table}_{number}").select(*map(Col, rows.columns), Col("rowid").alias(LINE))
+                rows = on_lines(engine.connection, rows, path, source, source.encoding or encoding, before)
             line = Col(LINE) + Const(before + 1)
             columns = [Col(column) for column in rows.columns if column != LINE]
             relations.append(rows.select(*columns, Const(name).alias("file"), line.alias("line")))
@@ -150,19 +153,42 @@ def open_text(con: duckdb.DuckDBPyConnection, path: Path, source: Source) -> Ope
     return con.read_csv(str(path), null_padding=bool(faults), parallel=not faults, **options), names, before
 
 
+def on_lines(con: duckdb.DuckDBPyConnection, rows: Rows, path: Path, source: Source, encoding: str, before: int) -> Rows:
+    """Rows of a text, numbered by the lines on which they begin: some lines are blank, some rows longer than a line."""
+    with path.open("rb") as stream:
+        ends, count = sum(chunk.count(b"\n") for chunk in iter(lambda: stream.read(1 << 20), b"")), len(rows)
+    if ends - before in (count, count - 1):
+        return rows  # a row a line, the last one ended or not
+    delimiter, header, *_ = shape_of(path, encoding, source.delimiter, source.header)
+    lines, last = array("q"), 0
+    with path.open(encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline="") as stream:
+        reader = csv.reader(stream, delimiter=delimiter) if delimiter != "blank" else map(str.split, stream)
+        for line, row in enumerate(reader, 1):
+            if row:
+                lines.append(last - before)
+            last = getattr(reader, "line_num", line)
+    if len(lines) != header + count:
+        return rows  # parted in another way: a row's place is all that is known
+    known = con.from_df(pd.DataFrame({"nth": range(count), "begins": lines[header:]}))
+    rows = rows.select(*[Col(name) for name in rows.columns if name != LINE], Col(LINE).alias("nth")).join(known, "nth")
+    return rows.select(*[Col(name) for name in rows.columns if name not in ("nth", "begins")], Col("begins").alias(LINE))
+
+
 def open_excel(con: duckdb.DuckDBPyConnection, path: Path, source: Source) -> Opened:
     """The rows of one sheet as text: whole numbers without '.0', dates as ISO; empty rows left out."""
     book, mark = load_workbook(str(path)), source.decimal or "."
     if source.sheet and source.sheet not in book.sheet_names:
         raise ReportError(f"there is no sheet {source.sheet!r}{nearest(source.sheet, book.sheet_names)}")
-    cells = book.get_sheet_by_name(source.sheet or book.sheet_names[0]).to_python(skip_empty_area=True)
+    sheet = book.get_sheet_by_name(source.sheet or book.sheet_names[0])
+    cells, (above, _) = sheet.to_python(skip_empty_area=True), sheet.start or (0, 0)
     body = [[repr(v).removesuffix(".0").replace(".", mark) if type(v) is float else str(v) for v in r] for r in cells]
+    lines = [above + i for i, row in enumerate(body) if any(row)]  # from 0
     if not (body := [row for row in body if any(row)]):
         raise ValueError("the sheet is empty")
-    names = body.pop(0) if source.header is not False else [""] * len(body[0])
-    names = [name.strip() or f"column{i}" for i, name in enumerate(names, 1)]
-    frame = pd.DataFrame(body, columns=[f"column{i}" for i in range(1, len(names) + 1)], dtype="str")
-    return con.from_df(frame), names, int(source.header is not False)
+    header = source.header is not False
+    names = [name.strip() or f"column{i}" for i, name in enumerate(body[0] if header else [""] * len(body[0]), 1)]
+    frame = pd.DataFrame(body[header:], columns=[f"column{i}" for i in range(1, len(names) + 1)], dtype="str")
+    return con.from_df(frame.assign(**{LINE: lines[header:]})), names, 0
 
 
 def match_columns(table: str, source: Source, names: list[str]) -> dict[str, int]:

@@ -1,7 +1,9 @@
 -- one row per spelling of a customer's id that is another customer's too: the person_id that stands for all of its spellings
 with spelled as (
 {%- for table, column in people %}
-    select {{ column }} as customer_id from raw_{{ table }}
+    select {{ column }} as customer_id
+    from raw_{{ table.name }} cross join run
+    where {{ column }} is not null and coalesce({{ table.moment }} < run.as_of, true)  -- what comes later names nobody
     {{ "union" if not loop.last }}
 {%- endfor %}
 ),
@@ -21,7 +23,7 @@ hashed as (                                          -- the same e-mail under se
     from raw_customers as c
     inner join folded as f on f.customer_id = c.customer_id
     cross join run
-    where c.email_hash is not null and run.same_email = 'merge'
+    where c.email_hash is not null and run.same_email = 'merge' and coalesce(c.created_at < run.as_of, true)
     group by f.folded
 ),
 keyed as (

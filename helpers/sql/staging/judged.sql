@@ -19,13 +19,17 @@ with named as (
 converted as (
     select
         named.file, named.line, named.misread, named.misread_value, named.as_of, named.no_internals{% for column, kind in table.columns.items() %},
-        {% if column in table.convert %}case when rates.currency is null then named."{{ column }}"
-            else cast(round(named."{{ column }}" * rates.rate, 4) as {{ kind }}) end
+        {% if column in table.convert %}cast(at_rate(named."{{ column }}", rates.rate, {{ below[kind] }}) as {{ kind }})
         {%- elif column == "currency" %}coalesce(named.currency, report_currency)
         {%- else %}named."{{ column }}"{% endif %} as "{{ column }}"
     {%- endfor %},
         {{ "named.currency <> report_currency and rates.currency is null" if "currency" in table.columns else "false" }} as unconverted,
-        has_rates
+        has_rates, {{ "rates.rate" if "currency" in table.columns else "null" }} as day_rate,
+        case                                         -- told here, for sums and products have an end
+        {%- for column, kind in table.columns.items() if kind in below %}
+            when abs(named."{{ column }}"{% if column in table.convert %} * coalesce(rates.rate, 1){% endif %}) >= {{ below[kind] }} then 'too large|{{ column }}'
+        {%- endfor %}
+        end as too_large
     from named
     {%- if "currency" in table.columns %}
     left join rates on rates.currency = named.currency and rates.day = cast(coalesce({{ table.moment }}, as_of) as date)
@@ -33,7 +37,7 @@ converted as (
 ),
 filled as (
     select
-        file, line, misread, misread_value, as_of, no_internals, unconverted, has_rates{% for column in table.columns %},
+        file, line, misread, misread_value, as_of, no_internals, unconverted, has_rates, day_rate, too_large{% for column in table.columns %},
         {% if column in table.defaults %}coalesce("{{ column }}", {{ table.defaults[column] }}) as {% endif %}"{{ column }}"
     {%- endfor %}
     from converted
@@ -50,6 +54,7 @@ faulty as (                                          -- the first rule that a ro
         {%- for column, kind in table.columns.items() if kind == "timestamp" and column in table.required %}
             when "{{ column }}" < timestamp '1970-01-01 00:00:00' then 'before 1970|{{ column }}'
         {%- endfor %}
+            when too_large is not null then too_large
         {%- for column, words in table.accepted.items() %}
             when "{{ column }}" not in ('{{ words | join("', '") }}') then 'not an accepted value|{{ column }}'
         {%- endfor %}

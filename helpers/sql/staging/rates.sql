@@ -1,10 +1,10 @@
 -- one row per foreign currency and day to as_of: its rate to the report's currency, the last on or before the day
 with quoted as (
-    select from_currency as currency, cast(date as date) as day, rate, 1 as way
+    select from_currency as currency, cast(date as date) as day, cast(rate as decimal(20, 8)) as rate, 1 as way  -- wider than what it multiplies
     from staged_fx_rates cross join run
     where stage = 'kept' and to_currency = run.currency
     union all
-    select to_currency, cast(date as date), cast(round(1 / cast(rate as double), 8) as decimal(18, 8)), 2
+    select to_currency, cast(date as date), cast(round(1 / cast(rate as double), 8) as decimal(20, 8)), 2
     from staged_fx_rates cross join run
     where stage = 'kept' and from_currency = run.currency
 ),

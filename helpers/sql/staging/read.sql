@@ -4,7 +4,7 @@ select
     '{{ name }}' as "table", raw.file, count(*) as "rows",
     {%- set worth = 'raw."' ~ table.worth ~ '"' %}
     {%- if table.worth in table.convert %}
-    coalesce(sum(cast(case when rates.currency is null then {{ worth }} else round({{ worth }} * rates.rate, 4) end as decimal(18, 4))), 0) as amount
+    coalesce(sum(cast(at_rate({{ worth }}, rates.rate, {{ below[table.columns[table.worth]] }}) as decimal(18, 4))), 0) as amount
 from raw_{{ name }} as raw
 left join rates on rates.currency = upper(raw.currency) and rates.day = cast(coalesce({{ table.moment }}, (select as_of from run)) as date)
     {%- else %}

@@ -10,14 +10,14 @@ lines as (
         customer_id, count(*) as source_rows, sum(case when stage = 'kept' and status = 'paid' then amount else 0 end) as amount,
         min(concat(file, ', line ', lpad(cast(line as varchar), 8, ' '))) as first_row
     from staged_transactions
-    where customer_id in (select customer_id from picked)
+    where customer_id in (select customer_id from picked) and stage <> 'after_as_of'
     group by customer_id
 ),
 plans as (
     select
         customer_id, count(*) as subscription_rows, min(concat(file, ', line ', lpad(cast(line as varchar), 8, ' '))) as first_row
     from staged_subscriptions
-    where customer_id in (select customer_id from picked)
+    where customer_id in (select customer_id from picked) and stage <> 'after_as_of'
     group by customer_id
 ),
 paying as (
