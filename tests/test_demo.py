@@ -533,6 +533,16 @@ def test_media_cost_per_customer_is_that_of_the_channel(files):
     assert cost.to_dict() == pytest.approx({"search": 260, "social": 270, "partner": 330, "referral": 110}, rel=0.04)
 
 
+def test_test_accounts_cost_no_media(files):
+    """Customers won × the channel's cost × a whole percent from 90 to 110, where a channel has no campaigns."""
+    joined = files["customers"].query("not is_internal")
+    won = joined.groupby([joined["created_at"].str[:7] + "-01", "channel"]).size()
+    spend = files["marketing_spend"].query("kind == 'media'").set_index(["period_start", "channel"])["amount"]
+    for channel, cost in (("partner", 330), ("referral", 110)):
+        percent = 100 * spend.xs(channel, level=1) / won.xs(channel, level=1) / cost
+        assert percent.to_numpy() == pytest.approx(percent.round().to_numpy()) and percent.between(89.9, 110.1).all()
+
+
 def test_direct_costs_are_22_percent_of_sales_and_retention_4(files):
     rows = files["transactions"].query("type == 'sale' and status == 'paid'")
     rows = rows[rows["customer_id"].notna() & ~rows["transaction_id"].str.contains("late|dirty")]
@@ -643,6 +653,14 @@ def test_held_out_customers_leave_as_if_there_were_no_programme(periods, program
     held = periods[periods[f"{programme}_holdout"] == True]  # noqa: E712  (absent is neither)
     assert len(held) > 300 and (held[programme] == 1).all()
     assert abs(standard_errors(held["left"], chance(held))) < 4
+
+
+def test_bad_tickets_are_opened_in_the_20_days_before_a_period_ends(periods, large_files):
+    tickets = pd.read_csv(large_files["support_tickets"], parse_dates=["opened_at"]).query("severity == 1")
+    found = pd.merge_asof(tickets.sort_values("opened_at"), periods[["customer_id", "end"]].sort_values("end"),
+                          left_on="opened_at", right_on="end", by="customer_id", direction="forward").dropna(subset="end")
+    ahead = found["end"] - found["opened_at"]
+    assert len(found) > 2000 and ahead.min() > pd.Timedelta(0) and ahead.max() <= pd.Timedelta(days=20)
 
 
 def test_shocks_are_shared_by_a_month(periods):
@@ -759,6 +777,25 @@ def test_each_part_of_the_truth_by_hand(monkeypatch, rates, margin):
     true = changed(rates=calm | rates, hazards={"leave_chance": leaving}, tiers={"down_monthly": 0},
                    programmes={"effect": 100, "effect_from": 1, "effect_to": 1})
     assert expected(demo.truth(true, 1.0)).loc[("business", "month"), "margin"] == pytest.approx(margin)
+
+
+def test_prices_month_by_month_by_hand(monkeypatch):
+    """Who starts on starter moves up to plus at the first end that allows it and stays; a year of business is 200 a month."""
+    monkeypatch.setattr(demo, "HORIZON", 14)
+    calm = {"pause": 0, "trial": 0, "discount": 0, "seats": [1]}
+    pausing = {"pause": 10_000, "pause_from": 1, "pause_ages": 1, "pause_longest": 1}
+
+    def price(origin, step, **rates):
+        true = changed(rates=calm | rates, tiers={"down_monthly": 0, "up_yearly": 0, "down_yearly": 0})
+        true["tiers"][0]["up_monthly"], true["tiers"][1]["up_monthly"] = 10_000, 0
+        return demo.price(true, origin, step).tolist()
+
+    assert price(1, 1) == [5] + 13 * [20]
+    assert price(1, 1, **pausing) == [5, 0, 5] + 11 * [20]                    # no move at either end of the pause
+    assert price(4, 1, trial=10_000) == [120] + 13 * [240]
+    assert price(4, 12, trial=10_000) == 14 * [200]                           # no trial of a year
+    assert price(4, 1, discount=10_000) == pytest.approx(3 * [192] + 11 * [240])
+    assert price(4, 12, discount=10_000) == pytest.approx(12 * [160] + 2 * [200])
 
 
 def test_a_programme_by_hand(monkeypatch):
