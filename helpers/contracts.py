@@ -53,7 +53,7 @@ class Table:
     at_least: dict[str, int] = field(default_factory=dict)
     not_before: dict[str, str] = field(default_factory=dict)
     refuse: dict[str, list[str]] = field(default_factory=dict)
-    later: dict[str, list[str]] = field(default_factory=dict)
+    known: dict[str, str] = field(default_factory=dict)
     people: list[str] = field(default_factory=lambda: ["customer_id"])
 
 

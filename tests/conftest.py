@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from helpers import demo
 from helpers.contracts import ROOT
 from helpers.demo import FILES, write_demo
 from helpers.marts import prepare
@@ -39,6 +40,18 @@ def demo_book(tmp_path_factory, write_params):
     """The demo company with 400 customers, to 2025-06."""
     folder = tmp_path_factory.mktemp("demo_book")
     write_demo(folder, customers=400, end="2025-06")
+    return prepare(str(write_params(folder, "2025-06", list(FILES))), None, str(folder / "run"))
+
+
+@pytest.fixture(scope="session")
+def dollar_book(tmp_path_factory, write_params):
+    """The same, but all billed in dollars: the twins know no rates. That rates are right, the demo's ledger shows."""
+    folder, true = tmp_path_factory.mktemp("dollar_book"), demo.read_yaml("demo.yaml")
+    for country in true["countries"]:
+        country["currency"] = "USD"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "read_yaml", lambda name: true)
+        write_demo(folder, customers=400, end="2025-06")
     return prepare(str(write_params(folder, "2025-06", list(FILES))), None, str(folder / "run"))
 
 

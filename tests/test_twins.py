@@ -21,16 +21,16 @@ LINES = 15  # a twin is read beside its query: at most so many lines, docstring 
 
 
 @pytest.fixture(scope="module")
-def demo(demo_book):
+def demo(dollar_book):
     """The demo company's files as pandas reads them."""
-    folder, as_of = demo_book.params.file.parent, pd.Timestamp("2025-07-01")
-    files = {name: pd.read_csv(folder / f"{name}.csv") for name in demo_book.params.sources}
+    folder, as_of = dollar_book.params.file.parent, pd.Timestamp("2025-07-01")
+    files = {name: pd.read_csv(folder / f"{name}.csv") for name in dollar_book.params.sources}
     subs = sources.subscriptions(files["subscriptions"], as_of)
     spans = subs.rename(columns={"paid_from": "from", "paid_until": "until"})
     spans = spans[spans["from"] < as_of]
     first = spans.sort_values("from").groupby("customer_id").first()
     return SimpleNamespace(
-        book=demo_book, as_of=as_of, files=files, subs=subs, ends=sources.month_ends(subs["paid_from"].min(), as_of),
+        book=dollar_book, as_of=as_of, files=files, subs=subs, ends=sources.month_ends(subs["paid_from"].min(), as_of),
         lines=sources.transactions(files["transactions"], as_of, subscribed=True), started=first["from"],
         spells=lifetimes.first_spells(spans, as_of),
         groups={"all": pd.Series("all", first.index), "plan": first["plan_id"],

@@ -1,16 +1,8 @@
 -- one row per subscription and version, with its monthly amount in its currency and the span over which it pays
 with known as (
     select
-        s.* exclude (ended_at, canceled_at, status, cancel_reason, churn_kind),
-        -- what is dated at or after as_of is not known yet, but for ends that were announced before it
-        case
-            when run.churn_moment = 'cancel' and s.canceled_at < run.as_of then least(s.canceled_at, s.ended_at)
-            when s.ended_at < run.as_of or s.canceled_at < run.as_of then s.ended_at
-        end as ended_at,
-        case when s.canceled_at < run.as_of then s.canceled_at end as canceled_at,
-        case when s.ended_at is null or s.ended_at < run.as_of or s.canceled_at < run.as_of then s.status end as status,
-        case when s.canceled_at < run.as_of or s.ended_at < run.as_of then s.cancel_reason end as cancel_reason,
-        case when s.ended_at < run.as_of then s.churn_kind end as churn_kind,
+        s.* exclude (ended_at),
+        case when run.churn_moment = 'cancel' then least(s.canceled_at, s.ended_at) else s.ended_at end as ended_at,
         case when run.mrr_includes_discounts then s.discount_amount else cast(0 as decimal(18, 4)) end as discount,
         -- a month of an interval: year 1/12, month 1, week 52/12, day 365.25/12 = 1461/48
         cast(case s."interval" when 'week' then 52 when 'day' then 1461 else 1 end as decimal(4, 0)) as numerator,

@@ -10,11 +10,8 @@ with keyed as (
 )
 select
     k.file, k.line{% for column in table.columns %},
-    {% if column in table.later %}case when k."{{ column }}" < run.as_of then k."{{ column }}" end as "{{ column }}"
-    {%- else %}
-    {%- for moment, known in table.later.items() if column in known %}
-    case when coalesce(k."{{ moment }}" < run.as_of, true) then k."{{ column }}" end as "{{ column }}"
-    {%- else %}k."{{ column }}"{% endfor %}{% endif %}
+    {% if column in table.known %}case when {{ table.known[column] }} then k."{{ column }}" end as "{{ column }}"
+    {%- else %}k."{{ column }}"{% endif %}
 {%- endfor %},
     k.moment, k.latest, k.worth,
     case when k.stage = 'kept' and k.copy > 1 then 'rejected' else k.stage end as stage,
