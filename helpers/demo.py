@@ -1,5 +1,6 @@
 """The demo company: input files of any size, the same on every machine, and the truth that they were drawn from."""
 
+import hashlib
 import itertools
 import tempfile
 from datetime import date
@@ -67,6 +68,12 @@ def write_demo(
         (Path(aside) / "truth.yaml").write_text(words, encoding="utf-8")
         (Path(aside) / "truth.yaml").replace(folder / "truth.yaml")
         return [(Path(aside) / f"{name}.csv").replace(folder / f"{name}.csv") for name in FILES]
+
+
+def recipe() -> str:
+    """SHA-256 of all that the files are made by, apart from size and seed."""
+    made_by = [QUERIES.parent.parent / "demo.yaml", *sorted(QUERIES.glob("*.sql"))]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in made_by)).hexdigest()
 
 
 def truth(true: dict, rate: float) -> dict:

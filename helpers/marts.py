@@ -14,7 +14,7 @@ import pandas as pd
 import yaml
 
 from helpers.contracts import BELOW, BOOKS, KEPT, MARTS, ROOT, TABLES, ReportError
-from helpers.demo import FILES, write_demo
+from helpers.demo import FILES, recipe, write_demo
 from helpers.engine import Engine, read_sql, template
 from helpers.params import Params, Policy, load_params, month_index, month_label, month_start
 from helpers.sources import SourceFile, read_source
@@ -306,14 +306,14 @@ def inputs_frame(files: list[SourceFile]) -> pd.DataFrame:
 
 
 def make_demo(params: Params) -> None:
-    """Write the demo company's files when they are absent or were made with other settings."""
+    """Write the demo company's files when they are absent, or were made with other settings or by another recipe."""
     if not params.demo:
         return
-    folder, wanted = params.resolve(params.demo.folder), params.demo.model_dump(exclude={"folder"})
-    stamp = folder / "demo.json"
+    folder, size = params.resolve(params.demo.folder), params.demo.model_dump(exclude={"folder"})
+    stamp, wanted = folder / "demo.json", size | {"recipe": recipe()}
     missing = [name for name in FILES if not (folder / f"{name}.csv").is_file()]
     if missing or not stamp.is_file() or json.loads(stamp.read_text()) != wanted:
-        write_demo(folder, **wanted)
+        write_demo(folder, **size)
         stamp.write_text(json.dumps(wanted))
 
 

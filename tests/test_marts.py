@@ -6,7 +6,7 @@ from pandas.testing import assert_frame_equal
 
 from helpers import marts
 from helpers.contracts import MARTS, ReportError
-from helpers.demo import FILES, write_demo
+from helpers.demo import FILES, recipe, write_demo
 from helpers.engine import SQL
 from helpers.marts import make_demo, prepare
 from helpers.params import load_params
@@ -558,6 +558,11 @@ def test_the_demo_company_is_written_when_one_of_its_files_is_missing(tmp_path, 
     events.unlink()
     make_demo(params)
     assert events.read_text() == text and plans.read_text() != "kept"
+    stamp = tmp_path / "demo" / "demo.json"
+    stamp.write_text(stamp.read_text().replace(recipe(), "an earlier one"))
+    events.write_text("old")
+    make_demo(params)
+    assert events.read_text() == text                      # another recipe made them
 
 
 def test_telco_counts(shared_data, write_params, tmp_path):
