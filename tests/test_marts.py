@@ -21,22 +21,6 @@ def sale(customer: str | None, at: str, amount: object = 10, **more) -> dict:
     return {"customer_id": customer, "transacted_at": at, "amount": amount} | more
 
 
-@pytest.fixture
-def make(tmp_path, write_params):
-    """A function that prepares a book from rows: (month, table=[row, …], policy={…}) -> Book."""
-
-    def make(month: str, policy: dict | None = None, **tables: list[dict]):
-        for name, rows in tables.items():
-            frame = pd.DataFrame(rows)
-            if name == "subscriptions" and "subscription_id" not in frame:
-                frame.insert(0, "subscription_id", [f"S{number}" for number in range(len(frame))])
-            frame.to_csv(tmp_path / f"{name}.csv", index=False)
-        params = write_params(tmp_path, month, list(tables), policy=policy or {})
-        return prepare(str(params), None, str(tmp_path / "run"))
-
-    return make
-
-
 def quoted(columns) -> str:
     return ", ".join(f'"{column}"' for column in columns)
 

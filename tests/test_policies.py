@@ -1,0 +1,172 @@
+"""Each policy with both of its readings, on books small enough for arithmetic in the head.
+
+Elsewhere: inactive_days, observed_from, left_edge_months, grace_days, mrr_includes_discounts and zones in test_marts.py and
+test_sources.py; in_month_churn, windows, horizon, discount, margin and CAC with the metrics; ledger_tolerance, suppress_below
+and min_history_months in test_metrics_data_prep.py and test_pages.py. Of the proposals in the requirements these have one
+reading only: where MRR comes from (subscriptions), a change of plan within a month (its end counts), the level of movements
+(customers) and how late one may come back (ever).
+"""
+
+import pandas as pd
+import pytest
+from test_marts import mart, moved, sale, sub
+
+from helpers.contracts import ReportError
+
+RATES = [{"date": date, "from_currency": "EUR", "to_currency": "USD", "rate": rate}
+         for date, rate in (("2024-04-30", 1.1), ("2024-05-31", 1.2))]
+
+
+def ids(book) -> list[str]:
+    return sorted(mart(book, "customers", "orders").index)
+
+
+def revenue(book) -> dict[str, float]:
+    return {period: float(row[0]) for period, row in moved(book, "revenue").items()}
+
+
+class TestIdentity:
+    SALES = [sale("Ann", "2024-05-01", 10), sale("ann", "2024-05-02", 20), sale("ANN ", "2024-05-03", 30),
+             sale("bob  lee", "2024-05-04"), sale("bob lee", "2024-05-05")]
+
+    def test_spellings_are_one_customer_unless_ids_are_taken_exactly(self, make):
+        book = make("2024-05", transactions=self.SALES)
+        assert mart(book, "customers", "revenue", "orders").astype("float64").T.to_dict("list") == {
+            "ANN": [60, 3], "bob  lee": [20, 2]}
+        people = book.frame("summaries/people").set_index("table").loc["transactions"]
+        assert people[["customers", "other_spellings"]].to_list() == [2, 3]
+        assert ids(make("2024-05", {"customer_ids": "exact"}, transactions=self.SALES)) == [
+            "ANN", "Ann", "ann", "bob  lee", "bob lee"]
+
+    def test_one_id_in_all_tables(self, make):
+        book = make("2024-05", transactions=self.SALES[:1], subscriptions=[sub("ANN", "2024-05-05")],
+                    customers=[{"customer_id": "ann", "channel": "search"}])
+        assert mart(book, "customers", "channel")["channel"].to_dict() == {"ANN": "search"}
+
+    def test_tags_of_addresses(self, make):
+        rows = [sale("ann+news@x.org", "2024-05-01"), sale("ann@x.org", "2024-05-02")]
+        assert ids(make("2024-05", transactions=rows)) == ["ann+news@x.org", "ann@x.org"]
+        assert ids(make("2024-05", {"email_tags": "drop"}, transactions=rows)) == ["ann+news@x.org"]
+
+    def test_ids_of_one_address_are_counted_or_merged(self, make):
+        tables = {"transactions": [sale("a1", "2024-05-01"), sale("a2", "2024-05-02"), sale("b", "2024-05-03")],
+                  "customers": [{"customer_id": name, "email_hash": mail} for name, mail in
+                                (("a1", "f00d"), ("a2", "F00D"), ("b", "beef"))]}
+        book = make("2024-05", **tables)
+        shared = book.frame("summaries/people").set_index("table")["shared_email"].to_dict()
+        assert ids(book) == ["a1", "a2", "b"] and shared == {"customers": 2, "transactions": 2}
+        assert ids(make("2024-05", {"same_email": "merge"}, **tables)) == ["a1", "b"]
+
+    def test_what_comes_later_names_nobody(self, make):
+        book = make("2024-05", transactions=[sale("ann", "2024-05-01"), sale("ANN", "2024-06-01")])
+        assert ids(book) == ["ann"]
+
+    def test_internal_customers_are_left_out_by_a_rule_or_counted(self, make):
+        tables = {"transactions": [sale("ann", "2024-05-01", 10), sale("test", "2024-05-02", 99)],
+                  "customers": [{"customer_id": "ann", "is_internal": "no"}, {"customer_id": "test", "is_internal": "yes"}]}
+        book = make("2024-05", **tables)
+        assert ids(book) == ["ann"] and revenue(book) == {"2024-05": 10}
+        assert book.frame("summaries/rejections")[["rule", "rows", "amount"]].values.tolist() == [["internal customer", 1, 99]]
+        book = make("2024-05", {"internal_customers": "count"}, **tables)
+        assert ids(book) == ["ann", "test"] and revenue(book) == {"2024-05": 109}
+
+
+class TestSubscriptions:
+    def test_who_cancels_has_left_at_the_end_of_service_or_with_the_notice(self, make):
+        rows = [sub("ann", "2024-01-05", "2024-05-20", canceled_at="2024-03-10"), sub("bob", "2024-01-05")]
+        assert moved(make("2024-06", subscriptions=rows), "churned", "mrr_churn") == {"2024-05": [1, 10]}
+        book = make("2024-06", {"churn_moment": "cancel"}, subscriptions=rows)
+        assert moved(book, "churned", "mrr_churn") == {"2024-03": [1, 10]}
+        told = [sub("ann", "2024-01-05", canceled_at="2024-03-10")]       # notice alone: no end is known
+        assert moved(make("2024-06", subscriptions=told), "churned") == {}
+        assert moved(make("2024-06", {"churn_moment": "cancel"}, subscriptions=told), "churned") == {"2024-03": [1]}
+
+    @pytest.mark.parametrize(("reading", "found"), [
+        ("movement", {"2024-04": [0, 1, 0, 0], "2024-06": [0, 0, 1, 0]}),
+        ("churn", {"2024-04": [1, 0, 0, 0], "2024-06": [0, 0, 0, 1]}),
+        ("unchanged", {})])
+    def test_a_pause_is_a_movement_of_its_own_churn_or_nothing(self, make, reading, found):
+        rows = [sub("ann", "2024-03-05", paused_at="2024-04-10", resumed_at="2024-06-05")]
+        book = make("2024-06", {"pauses": reading}, subscriptions=rows)
+        assert moved(book, "churned", "paused", "resumed", "reactivated") == found
+
+    def test_movements_are_at_the_rate_of_the_months_start_and_what_rates_did_stands_apart(self, make):
+        versions = [sub("ann", "2024-04-05", subscription_id="S", amount=100, currency="eur", valid_to="2024-05-10"),
+                    sub("ann", "2024-04-05", subscription_id="S", amount=120, currency="eur", valid_from="2024-05-10"),
+                    sub("bob", "2024-04-05", subscription_id="B", amount=7)]
+        book = make("2024-05", subscriptions=versions, fx_rates=RATES)
+        # before the first quote there is no rate: the first row starts on 5 April
+        assert book.frame("summaries/rejections")["rule"].to_list() == ["no rate on or before its day"]
+        early = [{**RATES[0], "date": "2024-04-01"}, RATES[1]]
+        book = make("2024-05", subscriptions=versions, fx_rates=early)
+        columns = ["mrr_start", "mrr_new", "mrr_expansion", "mrr_contraction", "mrr_fx", "mrr_end"]
+        assert moved(book, *columns) == {
+            "2024-04": [0, 117, 0, 0, 0, 117],              # 100 · 1.10 + 7
+            "2024-05": [117, 0, 22, 0, 12, 151]}            # 120 · 1.10 − 110; 120 · 0.10; 144 + 7
+
+
+class TestSales:
+    RETURNED = [sale("ann", "2024-04-20", 50, transaction_id="A"), sale("bob", "2024-04-21", 30, transaction_id="B"),
+                sale("ann", "2024-05-02", -50, transaction_id="R", original_transaction_id="A", type="refund"),
+                sale("bob", "2024-05-03", -10, transaction_id="Q", original_transaction_id="B", type="refund")]
+
+    def test_a_refund_falls_on_its_day_or_on_that_of_its_order(self, make):
+        assert revenue(make("2024-05", transactions=self.RETURNED)) == {"2024-04": 80, "2024-05": -60}
+        book = make("2024-05", {"refunds_on": "order_date"}, transactions=self.RETURNED)
+        assert revenue(book) == {"2024-04": 20}
+        unknown = [*self.RETURNED[:2], sale("ann", "2024-05-02", -50, original_transaction_id="Z", type="refund")]
+        assert revenue(make("2024-05", {"refunds_on": "order_date"}, transactions=unknown)) == {"2024-04": 80, "2024-05": -50}
+
+    @pytest.mark.parametrize(("days", "orders"), [(None, 2), (11, 2), (12, 1)])     # given back on the twelfth day
+    def test_an_order_given_back_whole_and_soon_is_none(self, make, days, orders):
+        book = make("2024-05", {"void_days": days}, transactions=self.RETURNED)
+        assert moved(book, "orders")["2024-04"] == [orders]
+        assert mart(book, "rfm_customers", "monetary")["monetary"].astype("float64").get("bob") == 20
+        assert ("ann" in mart(book, "rfm_customers", "monetary").index) == (orders == 2)
+
+    def test_tax_is_left_out_or_counted(self, make):
+        rows = [sale("ann", "2024-05-02", 100, tax=19), sale("bob", "2024-05-02", 10)]
+        assert revenue(make("2024-05", transactions=rows)) == {"2024-05": 110}
+        assert revenue(make("2024-05", {"tax": "included"}, transactions=rows)) == {"2024-05": 129}
+
+    def test_another_currency_counts_at_the_rate_of_its_day_rounded_once(self, make):
+        rows = [sale("ann", "2024-05-30", 10.01, currency="EUR"), sale("ann", "2024-05-31", 10, currency="eur"),
+                sale("ann", "2024-05-31", 1, currency="USD"), sale("ann", "2024-04-29", 5, currency="EUR")]
+        book = make("2024-05", transactions=rows, fx_rates=RATES)
+        assert revenue(book) == {"2024-05": pytest.approx(10.01 * 1.1 + 12 + 1)}
+        assert book.frame("summaries/rejections")["rule"].to_list() == ["no rate on or before its day"]
+        found = book.frame("summaries/rows").query("table == 'transactions'").set_index("stage")["amount"]
+        assert found["read"] == pytest.approx(found["kept"] + found["rejected"])
+
+    def test_the_other_way_of_a_rate_will_do_and_the_direct_one_counts_first(self, make):
+        other = [{"date": "2024-05-01", "from_currency": "USD", "to_currency": "EUR", "rate": 0.8}]
+        rows = [sale("ann", "2024-05-30", 10, currency="EUR")]
+        assert revenue(make("2024-05", transactions=rows, fx_rates=other)) == {"2024-05": 12.5}
+        both = [*other, {"date": "2024-05-01", "from_currency": "EUR", "to_currency": "USD", "rate": 1.3}]
+        assert revenue(make("2024-05", transactions=rows, fx_rates=both)) == {"2024-05": 13}
+
+    def test_two_currencies_and_no_rate_stop_the_run(self, make):
+        with pytest.raises(ReportError, match="two currencies and no rate"):
+            make("2024-05", transactions=[sale("ann", "2024-05-30", 10, currency="EUR"), sale("ann", "2024-05-30", 10)])
+
+    def test_amounts_of_a_currency_without_decimals(self, make):
+        book = make("2024-05", transactions=[sale("ann", "2024-05-30", "1,234,567"), sale("ann", "2024-05-31", "-67")])
+        assert revenue(book) == {"2024-05": 1_234_500}
+
+
+def test_the_timeline_tells_every_row_and_the_customer_stands_whole(make):
+    book = make(
+        "2024-05", transactions=[sale("ann", "2024-05-02", 10), sale(None, "2024-05-02", 5)],
+        subscriptions=[sub("ann", "2024-03-05", "2024-05-20", subscription_id="S", paused_at="2024-04-01")],
+        touches=[{"touch_id": "t", "customer_id": "ann", "touched_at": "2024-05-03", "programme": "mail", "holdout": "yes"}],
+        support_tickets=[{"ticket_id": "k", "customer_id": "ann", "opened_at": "2024-05-04", "solved_at": "2024-06-02"}],
+        feedback=[{"feedback_id": "f", "customer_id": "ann", "kind": "nps", "answered_at": "2024-05-05", "score": 9}],
+        addons=[{"customer_id": "ann", "addon_id": "x", "started_at": "2024-05-06"}])
+    told = book.engine.table("mart_customer_timeline").order("happened_at").df()
+    assert told["what"].to_list() == ["plan started", "plan paused", "sale", "held out", "ticket opened", "survey answered",
+                                      "add-on started", "plan ended"]
+    counts = book.frame("summaries/timeline")
+    assert (counts["rows"] == counts["told"]).all() and counts["rows"].sum() == 6
+    whole = mart(book, "customer_360", "orders", "open_tickets", "last_nps", "touches", "mrr").loc["ann"]
+    assert whole.astype("float64").to_list() == [1, 1, 9, 0, 0]          # solved in June: still open; held out: not touched
+    assert pd.isna(mart(book, "customer_360", "plan_id").loc["ann", "plan_id"])
