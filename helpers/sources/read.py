@@ -96,7 +96,8 @@ def read_source(engine: Engine, params: Params, table: str) -> list[SourceFile]:
             if LINE not in rows.columns:  # text is parsed once; kept in the order of the file, so that rows tell their lines
                 rows.create(f"read_{table}_{number}")
                 rows = engine.table(f"read_{table}_{number}").select(*map(Col, rows.columns), Col("rowid").alias(LINE))
-                rows = on_lines(engine.connection, rows, path, source, source.encoding or encoding, before)
+                if not source.url:
+                    rows = on_lines(engine.connection, rows, path, source, source.encoding or encoding, before)
             line = Col(LINE) + Const(before + 1)
             columns = [Col(column) for column in rows.columns if column != LINE]
             relations.append(rows.select(*columns, Const(name).alias("file"), line.alias("line")))
