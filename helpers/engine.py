@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from helpers.contracts import ReportError
 
-Col, Const, Call = duckdb.ColumnExpression, duckdb.ConstantExpression, duckdb.FunctionExpression
+Col, Const, Call, Case = duckdb.ColumnExpression, duckdb.ConstantExpression, duckdb.FunctionExpression, duckdb.CaseExpression
 SQL = Path(__file__).parent / "sql"
 # No dictionary for columns of many values, such as ids: it costs time, and no space is saved.
 PARQUET = "format parquet, parquet_version v2, dictionary_size_limit 1000, compression zstd, compression_level 1"
@@ -72,7 +72,9 @@ class Engine:
         path.parent.mkdir(parents=True, exist_ok=True)
         rows = self._run(query, **names)
         kinds = dict(zip(rows.columns, rows.types, strict=True))
-        wanted = [(Const(None).cast(kinds[name]) if name in empty else Col(name)).alias(name) for name in kinds]
+        # a value as such: DuckDB would encode it by what it knows of the table it comes from, its other rows included
+        wanted = [(Const(None).cast(kinds[name]) if name in empty else Case(Col(name).isnotnull(), Col(name))).alias(name)
+                  for name in kinds]
         narrow = rows.select(*[Col(name) for name in kinds if name not in empty])
         ordered = narrow.order(", ".join(f'"{name}"' for name in key if name not in empty))
         ordered.select(*wanted).create_view("written", replace=True)

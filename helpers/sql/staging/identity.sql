@@ -1,7 +1,7 @@
 -- one row per spelling of a customer's id that is another customer's too: the person_id that stands for all of its spellings
 with spelled as (
 {%- for table, column in people %}
-    select {{ column }} as customer_id
+    select distinct {{ column }} as customer_id
     from raw_{{ table.name }} cross join run
     where {{ column }} is not null and coalesce({{ table.moment }} < run.as_of, true)  -- what comes later names nobody
     {{ "union" if not loop.last }}

@@ -1,8 +1,8 @@
 -- one row per row read of transactions: as judged, with an id where the file has none
 select
-    * exclude (transaction_id),
-    -- one transaction a customer and instant; nobody's rows are a transaction each
-    coalesce(transaction_id, concat(
-        coalesce(customer_id, concat(file, ', line ', cast(line as varchar))), '@', cast(transacted_at as varchar)
-    )) as transaction_id
+    * exclude (transaction_id, line_no),
+    -- one transaction a customer and instant; nobody's rows are a transaction each, and get the rest of their id with their number
+    coalesce(transaction_id, concat(customer_id, '@', cast(transacted_at as varchar))) as transaction_id,
+    case when transaction_id is not null or customer_id is not null then line_no end as line_no,
+    transaction_id is null and customer_id is null as nobodys
 from judged_transactions

@@ -5,7 +5,7 @@
     "service_start", "service_end"] | reject("in", empty) | join(", ") %}
 {%- set columns -%}
     n.file, n.line{% for column in table.columns if column not in empty and column not in table.key %}, n.{{ column }}{% endfor %},
-        n.transaction_id, n.line_no, n.stage, n.rule, n.rule_column, n.rule_value
+        n.transaction_id, n.line_no, n.nobodys, n.stage, n.rule, n.rule_column, n.rule_value
 {%- endset %}
 with numbered as (
     select
@@ -36,8 +36,9 @@ opened as (                                          -- one sale of each transac
 )
 select
     file, line{% for column in table.columns if column not in empty and column not in table.key %}, {{ column }}{% endfor %},
-    transaction_id, cast(nth as integer) as line_no,
-    type = 'sale' and status = 'paid' and copy = 1 and nth = opening and stage = 'kept' as opens_order,
+    case when nobodys then concat(transaction_id, ' no. ', cast(nth as varchar)) else transaction_id end as transaction_id,
+    cast(case when nobodys then 1 else nth end as integer) as line_no,
+    type = 'sale' and status = 'paid' and copy = 1 and (nobodys or nth = opening) and stage = 'kept' as opens_order,
     case when copy > 1 then 'rejected' else stage end as stage,
     case when copy > 1 then 'key stands twice' else rule end as rule,
     case when copy > 1 then 'transaction_id, line_no' else rule_column end as rule_column,
