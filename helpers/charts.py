@@ -7,10 +7,12 @@ colour. `metric` is an id, whose family has one colour on every page. Without va
 
 import base64
 import io
+import re
 import textwrap
 from decimal import Decimal
 from functools import partial, wraps
 from pathlib import Path
+from urllib.parse import quote
 
 import pandas as pd
 from babel.numbers import format_decimal
@@ -21,7 +23,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 THEME = Path(__file__).parent / "template" / "charts.mplstyle"  # and charts.css, its colours in the dark scheme
-SMALL = 48_000  # bytes of an image
+SMALL = 48_000  # bytes of an image as it stands in a page
 WIDTH = 5.4  # inches; at a phone's 360 pixels 10 points are then 9 pixels high, 11 points 10
 INK, QUIET, FAINT, GRID, PALE, WHITE = "#1a1a1a", "#595959", "#bdbdbd", "#e2e2e2", "#f1f1f1", "#ffffff"
 BLUE, VERMILION, GREEN, PURPLE, GREY = PALETTE = ("#0173B2", "#D55E00", "#029E73", "#CC78BC", "#949494")
@@ -227,16 +229,24 @@ def captioned(figure: Figure, caption: str, alt: str, data: HTML | None = None) 
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # laid out once: a second pass would move things by a hair
         figure.savefig(file := io.BytesIO(), format="svg", metadata={"Date": None})
-        images = {"svg+xml": file.getvalue().replace(b"</style>", THEME.with_suffix(".css").read_bytes() + b"</style>", 1)}
-        if len(images["svg+xml"]) > SMALL:  # else a second drawing takes time and would save little
+        source = "data:image/svg+xml," + quote(_small(file.getvalue().decode()), safe=" '/:;=(),[]{}*!+$@")
+        if len(source) > SMALL:  # else a second drawing takes time and would save little
             figure.savefig(file := io.BytesIO(), format="png", dpi=192, facecolor=WHITE, metadata={"Software": None})
-            images["png"] = file.getvalue()
-    mime, image = min(images.items(), key=lambda image: len(image[1]))
-    source = f"data:image/{mime};base64,{base64.b64encode(image).decode()}"
+            source = min(source, f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}", key=len)
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
     kind = 'class="chart"' if width < 100 * WIDTH else 'class="wide chart" tabindex="0"'  # the wide scroll on a phone
     page = f'<figure {kind}><img src="{{}}" alt="{{}}" width="{{}}" height="{{}}"><figcaption>{{}}</figcaption>{{}}</figure>'
-    return HTML(str(Markup(page).format(source, alt, width, height, caption, Markup(data.data if data else ""))))
+    return HTML(str(Markup(page).format(Markup(source), alt, width, height, caption, Markup(data.data if data else ""))))
+
+
+def _small(svg: str) -> str:
+    """The drawing in the colours of both schemes, without what no reader sees: the third decimal, indents, double quotes.
+
+    Single quotes need no escape in a page. No text from data stands in an attribute, so none can end there.
+    """
+    svg = svg.replace("</style>", THEME.with_suffix(".css").read_text() + "</style>", 1)
+    svg = re.sub(r"<!DOCTYPE.*?>\n|<metadata>.*?</metadata>\n", "", svg.replace('"', "'"), flags=re.DOTALL)
+    return re.sub(r"\s*\n\s*", " ", re.sub(r"(\d\.\d\d)\d+", r"\1", svg)).replace("DejaVuSans-", "g")
 
 
 def _colour(metric: str | None) -> str:
