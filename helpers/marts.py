@@ -17,7 +17,7 @@ from helpers.contracts import BELOW, BOOKS, KEPT, MARTS, ROOT, TABLES, ReportErr
 from helpers.demo import FILES, recipe, write_demo
 from helpers.engine import Engine, read_sql, template
 from helpers.params import Params, Policy, load_params, month_index, month_label, month_start
-from helpers.sources import SourceFile, read_source
+from helpers.sources import SourceFile, damaged, read_source
 
 PEOPLE = [(table, column) for table in TABLES.values() for column in table.people if column in table.columns]
 FIRST_MONTH = 1970 * 12 + 1
@@ -161,7 +161,12 @@ def stage(params: Params, spill: Path | None = None) -> Engine:
             problems.append(str(error))
     if problems:
         raise ReportError("\n\n".join(problems))
-    judge(engine, list(TABLES))
+    try:
+        judge(engine, list(TABLES))
+    except Exception:
+        if problems := damaged(engine.connection, files):
+            raise ReportError("A source is cut off or damaged, and", problems, "Export it again.") from None
+        raise
     engine.build("read_rows", "staging/read", tables=TABLES, below=BELOW)
     engine.build("staged_rows", "staging/rows", tables=list(TABLES))
     engine.register("source_files", inputs_frame(files))
@@ -179,6 +184,7 @@ def stage(params: Params, spill: Path | None = None) -> Engine:
         remedy = "Look at the month of the report and at the rejected rows: ltv-report check shows both."
         others = rows[(rows["stage"] != "kept") & (rows["rows"] > 0)]
         found = [f"{row.table}: {row.rows} rows {row.stage}" for row in others.itertuples()]
+        found = found or [f"{file.table}: {file.name} holds no row" for file in files if file.table in BOOKS]
         raise ReportError(f"No row is left before {params.as_of}: there is nothing to report, and the book", found, remedy)
     return engine
 
@@ -288,10 +294,13 @@ def load_mart(run_dir: str | Path, name: str) -> pd.DataFrame:
     return rows.df()
 
 
-def check(params: Params) -> tuple[Book, pd.DataFrame, pd.DataFrame]:
-    """A book without marts, its rows by stage and its rejections by rule: all that can be known before a notebook runs."""
+def check(params: Params) -> tuple[Book, dict[str, pd.DataFrame]]:
+    """A book without marts, and by title: its rows by stage, its rejections by rule, the first five rows of each."""
     book = Book(params, ROOT, stage(params))
-    return book, book.frame("summaries/rows"), book.frame("summaries/rejections")
+    first = book.frame("summaries/rejected_rows").groupby(["table", "rule", "column"], dropna=False).head(5)
+    shown = first.assign(value=first["value"].map(lambda text: "".join(c for c in text if c.isprintable()), na_action="ignore"))
+    return book, {"Rows of each table, by stage": book.frame("summaries/rows"), "Rows rejected, by rule":
+                  book.frame("summaries/rejections"), "Rows rejected, the first five of each": shown}
 
 
 def readiness(params: Params) -> pd.DataFrame:
