@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import duckdb
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from helpers.contracts import ReportError
+from helpers.contracts import ReportError, Table
 
 Col, Const, Call = duckdb.ColumnExpression, duckdb.ConstantExpression, duckdb.FunctionExpression
 SQL = Path(__file__).parent / "sql"
@@ -64,17 +63,17 @@ class Engine:
         known = rows.select(*[Call("stats", Col(column)) for column in rows.columns]).limit(1).fetchall()
         return [column for row in known for column, stats in zip(rows.columns, row, strict=True) if not stats["has_no_null"]]
 
-    def write(self, query: str, path: Path, key: tuple[str, ...], empty: Sequence[str] = (), **names) -> None:
+    def write(self, query: str, path: Path, key: tuple[str, ...], table: Table | None = None) -> None:
         """Write what a query makes as Parquet, ordered by its key so that equal data give equal bytes.
 
-        empty : columns without a value, which need not be carried through the sort.
+        table : whose kept rows the query gives. What is empty in all of them is not carried through the sort.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        rows = self._run(query, **names)
-        kinds = dict(zip(rows.columns, rows.types, strict=True))
-        wanted = [(Const(None).cast(kinds[name]) if name in empty else Col(name)).alias(name) for name in kinds]
+        rows = self._run(query, **({"table": table} if table else {}))
+        kinds, empty = dict(zip(rows.columns, rows.types, strict=True)), self.empty(f"staged_{table.name}") if table else ()
         narrow = rows.select(*[Col(name) for name in kinds if name not in empty])
         ordered = narrow.order(", ".join(f'"{name}"' for name in key if name not in empty))
+        wanted = [(Const(None).cast(kinds[name]) if name in empty else Col(name)).alias(name) for name in kinds]
         ordered.select(*wanted).create_view("written", replace=True)
         self.connection.execute(f"copy written to $path ({PARQUET})", {"path": str(path)})
 
