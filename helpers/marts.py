@@ -138,9 +138,8 @@ def prepare(params_file: str, month: str | None, run_dir: str) -> Book:
     book = Book(params, folder, stage(params, folder))
     for name, key in MARTS.items():
         path = folder / "marts" / f"{name}.parquet"
-        names = {"table": TABLES[name]} if name in KEPT else {}
-        empty = book.engine.empty(f"staged_{name}") if names or name == "transactions" else ()
-        book.engine.write(f"marts/{'kept' if names else name}", path, key, empty, **names)
+        table = TABLES[name] if name in (*KEPT, "transactions") else None
+        book.engine.write(f"marts/{'kept' if name in KEPT else name}", path, key, table)
         book.engine.register(f"mart_{name}", path)
     return book
 
@@ -195,12 +194,12 @@ def judge(engine: Engine, tables: Sequence[str]) -> None:
     for name in sorted(tables, key=lambda name: ("fx_rates", "customers", name).index(name)):
         engine.define(f"judged_{name}", "staging/judged", table=TABLES[name], below=BELOW)
         if name == "transactions":
-            engine.define("named_transactions", "staging/named_transactions")
-            engine.build("shared_ids", "staging/shared_ids")
-            empty = set(engine.empty("named_transactions")).difference(TABLES[name].key)  # lines get their numbers yet
+            empty = set(engine.empty("judged_transactions")).difference(TABLES[name].key)  # lines get their numbers yet
             names = {"table": TABLES[name], "empty": empty}
-            engine.build("numbered_transactions", "staging/transactions", **names)
-            engine.define("staged_transactions", "staging/staged_transactions", **names)
+            engine.build("named_transactions", "staging/named_transactions", **names)
+            engine.build("shared_ids", "staging/shared_ids")
+            engine.build("numbered_transactions", "staging/numbered_transactions", **names)
+            engine.define("staged_transactions", "staging/transactions", **names)
             engine.build("refunds", "staging/refunds")
         else:
             engine.build(f"staged_{name}", "staging/staged", table=TABLES[name])

@@ -27,7 +27,7 @@ def fingerprint(path: Path) -> tuple[str, str]:
         encoding = "utf-16" if stream.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8"
         while chunk := stream.read(1 << 20):
             digest.update(chunk)
-            if encoding == "utf-8":
+            if encoding == "utf-8" and not (chunk.isascii() and decoder.getstate() == (b"", 0)):  # seen in no time
                 try:
                     decoder.decode(chunk, final=len(chunk) < 1 << 20)
                 except UnicodeDecodeError:
