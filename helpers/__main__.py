@@ -88,10 +88,9 @@ def check(params: File, month: Month = None) -> None:
     from helpers.metrics import data_prep
     from helpers.params import load_params
 
-    book, rows, rejections = marts.check(load_params(params, month))
-    shown = {"Rows of each table, by stage": rows, "Rows rejected, by rule": rejections,
-             "What each section can show": data_prep.sections(book.given, book.columns, book.least),
-             "What each table unlocks": marts.readiness(book.params)}
+    book, shown = marts.check(load_params(params, month))
+    shown |= {"What each section can show": data_prep.sections(book.given, book.columns, book.least),
+              "What each table unlocks": marts.readiness(book.params)}
     for title, table in shown.items():
         print(title, table.to_string(index=False) if len(table) else "none", sep="\n", end="\n\n")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import duckdb
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from helpers.contracts import ReportError
+from helpers.contracts import ReportError, Table
 
 Col, Const, Call, Case = duckdb.ColumnExpression, duckdb.ConstantExpression, duckdb.FunctionExpression, duckdb.CaseExpression
 SQL = Path(__file__).parent / "sql"
@@ -64,19 +63,19 @@ class Engine:
         known = rows.select(*[Call("stats", Col(column)) for column in rows.columns]).limit(1).fetchall()
         return [column for row in known for column, stats in zip(rows.columns, row, strict=True) if not stats["has_no_null"]]
 
-    def write(self, query: str, path: Path, key: tuple[str, ...], empty: Sequence[str] = (), **names) -> None:
+    def write(self, query: str, path: Path, key: tuple[str, ...], table: Table | None = None) -> None:
         """Write what a query makes as Parquet, ordered by its key so that equal data give equal bytes.
 
-        empty : columns without a value, which need not be carried through the sort.
+        table : whose kept rows the query gives. What is empty in all of them is not carried through the sort.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        rows = self._run(query, **names)
-        kinds = dict(zip(rows.columns, rows.types, strict=True))
+        rows = self._run(query, **({"table": table} if table else {}))
+        kinds, empty = dict(zip(rows.columns, rows.types, strict=True)), self.empty(f"staged_{table.name}") if table else ()
+        narrow = rows.select(*[Col(name) for name in kinds if name not in empty])
+        ordered = narrow.order(", ".join(f'"{name}"' for name in key if name not in empty))
         # a value as such: DuckDB would encode it by what it knows of the table it comes from, its other rows included
         wanted = [(Const(None).cast(kinds[name]) if name in empty else Case(Col(name).isnotnull(), Col(name))).alias(name)
                   for name in kinds]
-        narrow = rows.select(*[Col(name) for name in kinds if name not in empty])
-        ordered = narrow.order(", ".join(f'"{name}"' for name in key if name not in empty))
         ordered.select(*wanted).create_view("written", replace=True)
         self.connection.execute(f"copy written to $path ({PARQUET})", {"path": str(path)})
 

@@ -17,7 +17,7 @@ from helpers.contracts import BELOW, BOOKS, KEPT, MARTS, ROOT, TABLES, ReportErr
 from helpers.demo import FILES, recipe, write_demo
 from helpers.engine import Engine, read_sql, template
 from helpers.params import Params, Policy, load_params, month_index, month_label, month_start
-from helpers.sources import SourceFile, read_source
+from helpers.sources import SourceFile, damaged, read_source
 
 PEOPLE = [(table, column) for table in TABLES.values() for column in table.people if column in table.columns]
 FIRST_MONTH = 1970 * 12 + 1
@@ -138,9 +138,8 @@ def prepare(params_file: str, month: str | None, run_dir: str) -> Book:
     book = Book(params, folder, stage(params, folder))
     for name, key in MARTS.items():
         path = folder / "marts" / f"{name}.parquet"
-        names = {"table": TABLES[name]} if name in KEPT else {}
-        empty = book.engine.empty(f"staged_{name}") if names or name == "transactions" else ()
-        book.engine.write(f"marts/{'kept' if names else name}", path, key, empty, **names)
+        table = TABLES[name] if name in (*KEPT, "transactions") else None
+        book.engine.write(f"marts/{'kept' if name in KEPT else name}", path, key, table)
         book.engine.register(f"mart_{name}", path)
     return book
 
@@ -161,7 +160,12 @@ def stage(params: Params, spill: Path | None = None) -> Engine:
             problems.append(str(error))
     if problems:
         raise ReportError("\n\n".join(problems))
-    judge(engine, list(TABLES))
+    try:
+        judge(engine, list(TABLES))
+    except Exception:
+        if problems := damaged(engine.connection, files):
+            raise ReportError("A source is cut off or damaged, and", problems, "Export it again.") from None
+        raise
     engine.build("read_rows", "staging/read", tables=TABLES, below=BELOW)
     engine.build("staged_rows", "staging/rows", tables=list(TABLES))
     engine.register("source_files", inputs_frame(files))
@@ -179,6 +183,7 @@ def stage(params: Params, spill: Path | None = None) -> Engine:
         remedy = "Look at the month of the report and at the rejected rows: ltv-report check shows both."
         others = rows[(rows["stage"] != "kept") & (rows["rows"] > 0)]
         found = [f"{row.table}: {row.rows} rows {row.stage}" for row in others.itertuples()]
+        found = found or [f"{file.table}: {file.name} holds no row" for file in files if file.table in BOOKS]
         raise ReportError(f"No row is left before {params.as_of}: there is nothing to report, and the book", found, remedy)
     return engine
 
@@ -189,12 +194,12 @@ def judge(engine: Engine, tables: Sequence[str]) -> None:
     for name in sorted(tables, key=lambda name: ("fx_rates", "customers", name).index(name)):
         engine.define(f"judged_{name}", "staging/judged", table=TABLES[name], below=BELOW)
         if name == "transactions":
-            engine.define("named_transactions", "staging/named_transactions")
-            engine.build("shared_ids", "staging/shared_ids")
-            empty = set(engine.empty("named_transactions")).difference(TABLES[name].key)  # lines get their numbers yet
+            empty = set(engine.empty("judged_transactions")).difference(TABLES[name].key)  # lines get their numbers yet
             names = {"table": TABLES[name], "empty": empty}
-            engine.build("numbered_transactions", "staging/transactions", **names)
-            engine.define("staged_transactions", "staging/staged_transactions", **names)
+            engine.build("named_transactions", "staging/named_transactions", **names)
+            engine.build("shared_ids", "staging/shared_ids")
+            engine.build("numbered_transactions", "staging/numbered_transactions", **names)
+            engine.define("staged_transactions", "staging/transactions", **names)
             engine.build("refunds", "staging/refunds")
         else:
             engine.build(f"staged_{name}", "staging/staged", table=TABLES[name])
@@ -288,10 +293,13 @@ def load_mart(run_dir: str | Path, name: str) -> pd.DataFrame:
     return rows.df()
 
 
-def check(params: Params) -> tuple[Book, pd.DataFrame, pd.DataFrame]:
-    """A book without marts, its rows by stage and its rejections by rule: all that can be known before a notebook runs."""
+def check(params: Params) -> tuple[Book, dict[str, pd.DataFrame]]:
+    """A book without marts, and by title: its rows by stage, its rejections by rule, the first five rows of each."""
     book = Book(params, ROOT, stage(params))
-    return book, book.frame("summaries/rows"), book.frame("summaries/rejections")
+    first = book.frame("summaries/rejected_rows").groupby(["table", "rule", "column"], dropna=False).head(5)
+    shown = first.assign(value=first["value"].map(lambda text: "".join(c for c in text if c.isprintable()), na_action="ignore"))
+    return book, {"Rows of each table, by stage": book.frame("summaries/rows"), "Rows rejected, by rule":
+                  book.frame("summaries/rejections"), "Rows rejected, the first five of each": shown}
 
 
 def readiness(params: Params) -> pd.DataFrame:

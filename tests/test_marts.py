@@ -222,10 +222,11 @@ def test_a_buyer_is_active_for_exactly_180_days(make):
 
 def test_a_sale_on_the_last_active_day_continues_the_spell(make):
     book = make("2024-12", {"inactive_days": 30}, transactions=[
-        sale("ann", "2024-03-01"), sale("ann", "2024-03-31"), sale("bob", "2024-03-01"), sale("bob", "2024-04-01")])
+        sale("ann", "2024-03-01"), sale("ann", "2024-03-31"), sale("bob", "2024-03-01"), sale("bob", "2024-04-01"),
+        sale("cat", "2024-03-01 10:00:00"), sale("cat", "2024-03-31 10:00:01")])            # a second late
     spells = mart(book, "spells", "spell", "ended_on")
     assert spells["ended_on"].astype("str").groupby(level=0).agg(list).to_dict() == {
-        "ann": ["2024-04-30"], "bob": ["2024-03-31", "2024-05-01"]}
+        "ann": ["2024-04-30"], "bob": ["2024-03-31", "2024-05-01"], "cat": ["2024-03-31", "2024-04-30"]}
 
 
 INTERVALS = [
@@ -392,6 +393,128 @@ def test_guests_failed_payments_adjustments_and_free_sales_count_where_they_shou
     month = book.frame("summaries/months").iloc[-1]
     assert month[["revenue", "revenue_unattributed", "orders", "buyers", "active_end"]].to_list() == [27, 20, 3, 2, 2]
     assert mart(book, "customers", "orders", "sale_days").loc["ann"].to_list() == [1, 1]
+
+
+# What customers did, by orders, days and months
+
+def test_refunds_fall_on_their_own_day_or_on_that_of_their_order(make):
+    rows = [sale("ann", "2024-01-10", 100, transaction_id="a"),
+            sale("ann", "2024-03-05", -40, transaction_id="r", original_transaction_id="a"),
+            sale("ann", "2024-03-06", -5, transaction_id="s", original_transaction_id="unknown"),
+            sale("ann", "2024-03-07", -1, transaction_id="t"),                       # names no order
+            sale("ann", "2024-03-08", 7, transaction_id="x", original_transaction_id="a")]      # an exchange is no refund
+    assert moved(make("2024-03", transactions=rows), "revenue") == {"2024-01": [100], "2024-03": [-39]}
+    book = make("2024-03", {"refunds_on": "order_date"}, transactions=rows)
+    assert moved(book, "revenue") == {"2024-01": [60], "2024-03": [1]}
+    assert mart(book, "customer_days", "revenue")["revenue"].map(float).to_list() == [60, -5, -1, 7]
+
+
+VOIDS = [                                               # customer, what is refunded of 50 and on which day, void within 10 days
+    ("whole", -50, "2024-01-20 23:59", True), ("late", -50, "2024-01-21", False), ("part", -49, "2024-01-12", False),
+    ("failed", -50, "2024-01-12", False)]
+
+
+def test_an_order_given_back_whole_and_soon_is_void_where_the_policy_says_so(make):
+    rows = [sale(name, "2024-01-10 12:00", 25, transaction_id=f"o {name}", line_no=line)
+            for name, *_ in VOIDS for line in (1, 2)]
+    rows += [sale(name, day, amount, transaction_id=f"r {name}", original_transaction_id=f"o {name}",
+                  status="failed" if name == "failed" else "paid") for name, amount, day, _ in VOIDS]
+    rows += [sale("whole", "2024-01-19", -50, transaction_id="f", original_transaction_id="o whole", status="failed")]
+    assert make("2024-02", transactions=rows).frame("summaries/months")["orders"].sum() == 4
+    book = make("2024-02", {"void_days": 10}, transactions=rows)
+    january = book.frame("summaries/months").iloc[0]
+    assert january[["orders", "buyers", "acquired", "revenue"]].to_list() == [3, 3, 3, 200 - 50 - 50 - 49]
+    ours = mart(book, "customers", "orders", "purchase_days")
+    assert ours.T.to_dict("list") == {name: [0, 0] if void else [1, 1] for name, *_, void in VOIDS}
+    bought = mart(book, "transactions", "bought")["bought"]
+    assert not bought[["o whole", "r whole"]].any() and bought[["o late", "o part", "r part"]].all()
+
+
+def test_an_order_of_many_lines_is_one_and_a_repeated_line_does_not_stand_for_it(make):
+    line = {"transaction_id": "a"}
+    book = make("2024-06", transactions=[
+        sale("ann", "2024-05-31", -1, line_no=1, **line), sale("ann", "2024-05-31", 3, line_no=3, **line),
+        sale("ann", "2024-05-31", 4, line_no=3, **line), sale("ann", "2024-05-31", 2, line_no=2, status="failed", **line),
+        sale("ann", "2024-06-01", 6, line_no=6, **line), sale("ann", "2024-06-01", 5, line_no=5, **line),
+        sale("bob", "2024-06-02", -2, line_no=1, transaction_id="b"),
+        sale("bob", "2024-06-02", -2, line_no=2, transaction_id="b"),
+        sale("cat", "2024-06-03", 7, line_no=9, transaction_id="c")])
+    opens = mart(book, "transactions", "line_no", "opens_order").query("opens_order")["line_no"]
+    assert opens.to_dict() == {"a": 3, "c": 9}                  # the first paid sale by its number
+    assert len(book.engine.table("staged_transactions").filter("opens_order")) == 2
+    assert moved(book, "orders", "orders_known", "buyers") == {"2024-05": [1, 1, 1], "2024-06": [1, 1, 2]}
+    assert mart(book, "customers", "orders")["orders"].to_dict() == {"ann": 1, "bob": 0, "cat": 1}
+
+
+def test_without_subscriptions_a_customer_has_the_months_of_transactions_and_of_churns(make):
+    book = make("2024-08", {"inactive_days": 60}, transactions=[
+        sale("ann", "2024-01-10", 9), sale("ann", "2024-01-20", -1), sale("ann", "2024-02-05", -4),
+        sale("ann", "2024-05-05", 5), sale("ann", "2024-07-20", -1), sale("cat", "2024-06-05", type="adjustment"),
+        sale("bob", "2024-05-02 10:00"), sale("bob", "2024-07-01 10:00"),    # 60 days to the second: one spell, to 30 August
+        sale("dan", "2024-07-03")])                                          # to 1 September: active at the end
+    months = mart(book, "customer_months", "month", "days", "orders", "active_start", "active_end")
+    found = {name: own.assign(month=own["month"] - 2024 * 12).values.tolist() for name, own in months.groupby(level=0)}
+    assert found == {
+        "ann": [[1, 2, 1, False, True], [2, 1, 0, True, True], [3, 0, 0, True, False],       # to 10 March, in spite of a refund
+                [5, 1, 1, False, True], [7, 1, 0, True, False]],                              # to 4 July: a refund after it
+        "bob": [[5, 1, 1, False, True], [7, 1, 1, True, True], [8, 0, 0, True, False]],
+        "cat": [[6, 1, 0, False, False]], "dan": [[7, 1, 1, False, True]]}
+    assert moved(book, "active_start", "active_end", "new", "churned", "reactivated") == {
+        "2024-01": [0, 1, 1, 0, 0], "2024-02": [1, 1, 0, 0, 0], "2024-03": [1, 0, 0, 1, 0], "2024-05": [0, 2, 1, 0, 1],
+        "2024-06": [2, 2, 0, 0, 0], "2024-07": [2, 2, 1, 1, 0], "2024-08": [2, 1, 0, 1, 0]}
+    assert book.frame("summaries/volume")[["rows", "customers"]].values.tolist() == [
+        [2, 1], [1, 1], [0, 0], [0, 0], [2, 2], [1, 1], [3, 3], [0, 0]]
+
+
+def test_a_spell_that_ends_and_one_that_begins_in_a_month_leave_the_customer_active(make):
+    book = make("2024-04", {"inactive_days": 10}, transactions=[
+        sale("ann", "2024-01-28"), sale("ann", "2024-02-20"),        # to 7 February; to the first instant of March
+        sale("bob", "2024-02-01"), sale("bob", "2024-02-15")])       # both begin and end within February
+    months = mart(book, "customer_months", "month", "active_start", "active_end")
+    assert (months.reset_index().assign(month=months["month"].to_numpy() - 2024 * 12)).values.tolist() == [
+        ["ann", 1, False, True], ["ann", 2, True, True], ["ann", 3, True, False], ["bob", 2, False, False]]
+    [worth] = book.frame("summaries/customer_value").to_dict("records")
+    assert [worth[name] for name in ("customers", "sum_x", "sum_xx", "sum_y")] == [2, 2, 4, 40]      # active at two month ends
+
+
+def test_days_of_a_customer_tell_what_was_sold_and_what_was_bought(make):
+    book = make("2024-06", transactions=[
+        sale("ann", "2024-06-01 09:00", 5, item_type="subscription"), sale("ann", "2024-06-01 08:00", -1, item_type="addon"),
+        sale("ann", "2024-06-01 10:00", 2, item_type="addon"), sale("ann", "2024-06-02", 3, item_type="subscription"),
+        sale("ann", "2024-06-03", -2, item_type="addon"), sale(None, "2024-06-04")])
+    days = mart(book, "customer_days", "revenue", "orders", "sold", "purchased", "bought_revenue").astype(
+        {"revenue": "float", "bought_revenue": "float"})
+    assert days.values.tolist() == [[6, 2, True, True, 1], [3, 1, True, False, 0], [-2, 0, False, False, -2]]
+    moments = mart(book, "customer_days", "first_transacted_at", "first_sale_at", "last_sale_at").iloc[0]
+    assert [moment.hour for moment in moments] == [8, 9, 10]
+
+
+def test_champions_of_earlier_months_are_scored_as_of_then(make):
+    names = ["ann", "bob", "cat", "dan", "eve"]                    # each later, more often and for more than the one before
+    rows = [sale(name, f"2024-05-{10 + nth + day:02d}", 1 + nth) for nth, name in enumerate(names) for day in range(nth + 1)]
+    rows = [row for row in rows if row["customer_id"] != "ann"] + [sale("ann", "2024-04-10", 1), sale("ann", "2024-06-20", 500)]
+    book = make("2024-06", transactions=rows)
+    champions = book.frame("summaries/rfm_champions").set_index("period")
+    assert champions.T.to_dict("list") == {                        # in April there is one customer, too few to be scored
+        "2024-05": [5, 1 + 4 + 9 + 16 + 25, 25], "2024-06": [5, 555, 25]}      # only eve: 555, then 454
+    june = mart(book, "rfm_customers", "monetary", "segment")
+    assert float(june.query("segment == 'Champions'")["monetary"].sum()) == champions.loc["2024-06", "champions_revenue"]
+
+
+def test_columns_that_no_file_has_stand_empty_in_the_mart(make):
+    book = make("2024-06", transactions=[sale("ann", "2024-05-01", 5)])
+    table = book.engine.table("mart_transactions")
+    kinds = dict(zip(table.columns, map(str, table.types), strict=True))
+    assert kinds["service_start"] == "TIMESTAMP" and kinds["quantity"] == "DECIMAL(18,4)" and kinds["product_id"] == "VARCHAR"
+    assert table.select("line_no, service_start, quantity, product_id, currency").fetchall() == [(1, None, None, None, "USD")]
+
+
+def test_addons_of_customers_who_are_active_by_sales(make):
+    book = make("2024-03", {"inactive_days": 40}, transactions=[
+        sale("ann", "2024-01-10"), sale("bob", "2024-02-10")],       # to 19 February, to 21 March
+                addons=[{"customer_id": "ann", "addon_id": "x", "started_at": "2024-01-15"}])
+    table = book.frame("summaries/addons_all")
+    assert table.assign(month=table["month"] - 2024 * 12).values.tolist() == [[1, 1, 1], [2, 1, 0]]
 
 
 # The biggest moves

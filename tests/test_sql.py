@@ -22,7 +22,7 @@ FILLED = {
     **{f"staging/judged {name}": ("staging/judged", {"table": table, "below": BELOW}) for name, table in TABLES.items()},
     **{f"staging/staged {name}": ("staging/staged", {"table": TABLES[name]}) for name in TABLES if name != "transactions"},
     **{f"staging/{name}": (f"staging/{name}", {"table": TABLES["transactions"], "empty": []})
-       for name in ("transactions", "staged_transactions")},
+       for name in ("named_transactions", "numbered_transactions", "transactions")},
     **{f"marts/kept {name}": ("marts/kept", {"table": TABLES[name]}) for name in KEPT},
     "staging/identity": ("staging/identity", {"people": PEOPLE}), "staging/rows": ("staging/rows", {"tables": list(TABLES)}),
     "staging/read": ("staging/read", {"tables": TABLES, "below": BELOW}),

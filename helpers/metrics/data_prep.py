@@ -22,16 +22,17 @@ LABELS = {"read": "read", "kept": "kept", "rejected": "rejected", "after_as_of":
 def prep_metrics(rows: pd.DataFrame, tied: pd.DataFrame, period: str) -> pd.DataFrame:
     """rows_in, rows_kept, rows_rejected, rows_after_as_of by table and in all, the rejected share, the gap to the ledger."""
     wide = rows.pivot(index="table", columns="stage", values="rows").astype(int)
+    wide["before"] = wide["kept"] + wide["rejected"]  # what comes later changes no figure but its own
     found = []
     for member, row in [("all", wide.sum()), *wide.iterrows()]:
-        where = {"dimension": "all" if member == "all" else "table", "member": member, "unit": "count", "n": row["read"]}
+        where = {"dimension": "all" if member == "all" else "table", "member": member, "unit": "count"}
         found += [
-            metric(name, period, row[stage], **where)
-            for name, stage in (("rows_in", "read"), ("rows_kept", "kept"), ("rows_rejected", "rejected"),
-                                ("rows_after_as_of", "after_as_of"))
+            metric(name, period, row[stage], n=row[of], **where)
+            for name, stage, of in (("rows_in", "read", "read"), ("rows_kept", "kept", "before"),
+                                    ("rows_rejected", "rejected", "before"), ("rows_after_as_of", "after_as_of", "read"))
         ]
-    share = wide["rejected"].sum() / wide["read"].sum()
-    found.append(metric("rejected_share", period, share, unit="share", n=wide["read"].sum()))
+    share = wide["rejected"].sum() / wide["before"].sum()
+    found.append(metric("rejected_share", period, share, unit="share", n=wide["before"].sum()))
     return frame(found + ledger_metrics(tied))
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -19,13 +20,14 @@ from helpers.contracts import COUNT, FLAG, TABLES, TEXT, TIME, ReportError
 from helpers.engine import Engine
 from helpers.params import Params, Source, as_written, nearest
 from helpers.sources.database import open_query
-from helpers.sources.sniff import NUMBERS, SAMPLE_LINES, fingerprint, guess_dates, guess_decimal, shape_of
+from helpers.sources.sniff import NUMBERS, SAMPLE_LINES, fingerprint, guess_dates, guess_decimal, refuse_damaged, shape_of
 
 Col, Const, Call = duckdb.ColumnExpression, duckdb.ConstantExpression, duckdb.FunctionExpression
 Rows, Expression = duckdb.DuckDBPyRelation, duckdb.Expression
 Opened = tuple[Rows, list[str], int]  # rows, their columns' names in the file, lines before them
 FAULTS = (ReportError, duckdb.Error, ValueError, OSError, CalamineError)  # what is wrong with a file, not with us
 PARQUET, EXCEL = (".parquet", ".pq"), (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
+PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst", ".7z", ".rar", ".tar")
 BLANKS = " \t\r\n\u00a0\u202f"
 INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
 LINE = "file_row_number"  # of what stands below the lines before, from 0; so DuckDB calls it in a Parquet file
@@ -104,6 +106,8 @@ def read_source(engine: Engine, params: Params, table: str) -> list[SourceFile]:
             files.append(SourceFile(table, path, digest, encoding, len(names) - len(set(places.values())), name, (*places,)))
         except FAULTS as error:
             found = getattr(error, "problems", None) or [str(error).strip().splitlines()[0][:200]]
+            if isinstance(error, duckdb.Error) and path.suffix.lower() in PARQUET:
+                found = [f"cut off or damaged ({found[0]})"]
             problems += [f"{name}: {line}" for line in found]
     if problems:
         remedy = f"Mend the file, or say under sources.{table} how to read it: columns, delimiter, decimal, dayfirst …"
@@ -116,11 +120,19 @@ def read_source(engine: Engine, params: Params, table: str) -> list[SourceFile]:
 
 def open_file(con: duckdb.DuckDBPyConnection, path: Path, source: Source, encoding: str) -> Opened:
     """A file's rows: text, but for Parquet. Raises FAULTS."""
-    if path.suffix.lower() in PARQUET:
-        rows = con.read_parquet(str(path), file_row_number=True)
-        return rows, [name for name in rows.columns if name != LINE], 0
-    if path.suffix.lower() in EXCEL:
-        return open_excel(con, path, source)
+    kind = path.suffix.lower()
+    if kind in PACKED:
+        raise ValueError("it is packed: unpack it first")
+    if kind in PARQUET + EXCEL:
+        try:
+            if kind in EXCEL:
+                return open_excel(con, path, source)
+            rows = con.read_parquet(str(path), file_row_number=True)
+            return rows, [name for name in rows.columns if name != LINE], 0
+        except (duckdb.Error, CalamineError) as error:
+            what = "an Excel" if kind in EXCEL else "a Parquet"
+            raise ValueError(f"not {what} file, or one that is cut off or damaged ({str(error).splitlines()[0]})") from None
+    refuse_damaged(path, encoding)
     if encoding == "utf-8":
         return open_text(con, path, source)
     with tempfile.TemporaryDirectory() as folder:  # DuckDB's reader for Python knows UTF-8 alone
@@ -152,6 +164,18 @@ def open_text(con: duckdb.DuckDBPyConnection, path: Path, source: Source) -> Ope
         raise ReportError("rows cannot be read", [f"line {line}: {message}" for line, _, message in wrong[:5]])
     # filling up hides a quote that is never closed, and takes one thread: only where rows are short and nothing else
     return con.read_csv(str(path), null_padding=bool(faults), parallel=not faults, **options), names, before
+
+
+def damaged(con: duckdb.DuckDBPyConnection, files: Sequence[SourceFile]) -> list[str]:
+    """Parquet files that cannot be read to their end, each with the reason: what is in them is seen only when it is used."""
+    problems = []
+    for file in files:
+        try:
+            if file.path.suffix.lower() in PARQUET:
+                con.read_parquet(str(file.path)).aggregate("max(length(cast(columns(*) as varchar)))").fetchall()
+        except duckdb.Error as error:
+            problems.append(f"{file.table}: {file.name}: {str(error).splitlines()[0]}")
+    return problems
 
 
 def on_lines(con: duckdb.DuckDBPyConnection, rows: Rows, path: Path, source: Source, encoding: str, before: int) -> Rows:

@@ -9,6 +9,8 @@ from pathlib import Path
 from helpers.contracts import COUNT, MONEY, RATE, TABLES, TIME, read_yaml
 
 SAMPLE_LINES = 1000
+NUL = "a NUL byte: this is no text, or a damaged one, or UTF-16 without its mark"
+COLUMNS = 2000  # of a text: DuckDB needs memory for each, wanted or not
 NUMBER = re.compile(r"[+-]?[\d.,]*\d[.,]?$")
 DATE = re.compile(r"[12]\d{3}([-/]?)(0[1-9]|1[0-2])\1[0-3]\d(?!\d)|\d{1,2}([./-])\d{1,2}\3\d{4}(?!\d)")
 PARTS = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2\d{4}(?!\d)")
@@ -25,12 +27,32 @@ def fingerprint(path: Path) -> tuple[str, str]:
         encoding = "utf-16" if stream.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8"
         while chunk := stream.read(1 << 20):
             digest.update(chunk)
-            if encoding == "utf-8":
+            if encoding == "utf-8" and not (chunk.isascii() and decoder.getstate() == (b"", 0)):  # seen in no time
                 try:
                     decoder.decode(chunk, final=len(chunk) < 1 << 20)
                 except UnicodeDecodeError:
                     encoding = "latin-1"  # every byte is a letter there, so this reading never fails
     return digest.hexdigest(), encoding
+
+
+def refuse_damaged(path: Path, encoding: str) -> None:
+    """Raises ValueError, with the line, for a byte that no text has, or that is not UTF-8 where letters before it are."""
+    line = 1
+    with path.open("rb") as stream:
+        while encoding != "utf-16" and (chunk := stream.read(1 << 20)):
+            if (at := chunk.find(b"\0")) >= 0:
+                line += chunk.count(b"\n", 0, at)
+                raise ValueError(f"line {line}: {NUL}")
+            line += chunk.count(b"\n")
+        letters = False
+        stream.seek(0)
+        for line, text in enumerate(stream if encoding == "latin-1" else (), 1):
+            try:
+                letters = bool(text.decode("utf-8")) and (letters or not text.isascii())
+            except UnicodeDecodeError:
+                if letters:
+                    raise ValueError(f"line {line}: not UTF-8, as the lines before it are; mend it, or set encoding") from None
+                return  # its first letter beyond ASCII is not UTF-8: another encoding
 
 
 def shape_of(path: Path, encoding: str, delimiter: str | None, header: bool | None) -> tuple[str, bool, int, list[str]]:
@@ -40,6 +62,8 @@ def shape_of(path: Path, encoding: str, delimiter: str | None, header: bool | No
     blank_lines = next((i for i, line in enumerate(lines) if line.strip("\r\n")), len(lines))
     if not (lines := lines[blank_lines:]):
         raise ValueError("the file is empty")
+    if "\0" in lines[0]:
+        raise ValueError(f"line {blank_lines + 1}: {NUL}")
     bare = re.sub('"[^"]*"', "", lines[0])
     best = max(MARKS, key=bare.count)
     delimiter = delimiter or (best if best in bare or len(bare.split()) < 2 else "blank")
@@ -48,6 +72,8 @@ def shape_of(path: Path, encoding: str, delimiter: str | None, header: bool | No
     if header is None:
         header = not any(NUMBER.match(cell.strip()) or DATE.match(cell.strip()) for cell in rows[0])
     names = [cell.strip() for cell in rows[0]] if header else [""] * max(map(len, rows))
+    if len(names) > COLUMNS:
+        raise ValueError(f"line {blank_lines + 1}: {len(names):,} columns; a text may have {COLUMNS:,}, Parquet more")
     return delimiter, header, blank_lines, [name or f"column{position}" for position, name in enumerate(names, 1)]
 
 

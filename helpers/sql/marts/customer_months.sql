@@ -1,35 +1,35 @@
 -- one row per customer and month: with transactions, and with MRR at an end of it, or, where only sales are known, of a churn
 with paid as (                                       -- what is known of a month from each side, to be added up
     select
-        customer_id, month, orders, cast(sold as integer) as sale_days, revenue,
+        customer_id, month, 1 as days, orders, cast(sold as integer) as sale_days, revenue,
         cast(0 as decimal(18, 4)) as mrr_start, cast(0 as decimal(18, 4)) as mrr_end, cast(0 as decimal(18, 4)) as mrr_end_fixed,
         cast(0 as decimal(18, 4)) as paused_start, cast(0 as decimal(18, 4)) as paused_end
     from mart_customer_days cross join run
     where run.has_subscriptions
     union all
-    select customer_id, month, 0, 0, 0, 0, mrr, mrr_fixed, 0, paused_mrr from mart_subscription_months
+    select customer_id, month, 0, 0, 0, 0, 0, mrr, mrr_fixed, 0, paused_mrr from mart_subscription_months
     union all
-    select customer_id, month + 1, 0, 0, 0, mrr, 0, 0, paused_mrr, 0
+    select customer_id, month + 1, 0, 0, 0, 0, mrr, 0, 0, paused_mrr, 0
     from mart_subscription_months cross join run
     where month < run.report_month
 ),
 bought as (                                          -- the same of sales alone; live: within a spell all the month
     select
-        customer_id, month, orders, cast(sold as integer) as sale_days, revenue,
-        first_sale_at, case when sold then day end as last_sale_day,
+        customer_id, month, 1 as days, orders, cast(sold as integer) as sale_days, revenue,
+        first_sale_at, case when sold then cast(month_of(day + run.inactive_days) as integer) end as active_to,
         cast(null as timestamp) as begun_at, false as live_start, false as live_end
     from mart_customer_days cross join run
     where not run.has_subscriptions
     union all
-    select customer_id, month_of(started_at), 0, 0, 0, null, null, started_at, false, false
+    select customer_id, month_of(started_at), 0, 0, 0, 0, null, null, started_at, false, false
     from mart_spells cross join run
     where not run.has_subscriptions
     union all
-    select customer_id, month_of(ended_on), 0, 0, 0, null, null, null, month_of(started_at) < month_of(ended_on), false
+    select customer_id, month_of(ended_on), 0, 0, 0, 0, null, null, null, month_of(started_at) < month_of(ended_on), false
     from mart_spells cross join run
     where not run.has_subscriptions and ended_on < cast(run.as_of as date)
     union all                                        -- days without a sale say nothing of the spell that they lie in
-    select d.customer_id, d.month, 0, 0, 0, null, null, null, true, true
+    select d.customer_id, d.month, 0, 0, 0, 0, null, null, null, true, true
     from mart_customer_days as d
     cross join run
     inner join mart_spells as s
@@ -37,7 +37,7 @@ bought as (                                          -- the same of sales alone;
     where not run.has_subscriptions and not d.sold
 )
 select
-    customer_id, cast(month as integer) as month, cast(sum(orders) as bigint) as orders,
+    customer_id, cast(month as integer) as month, cast(sum(days) as bigint) as days, cast(sum(orders) as bigint) as orders,
     cast(sum(sale_days) as bigint) as sale_days, cast(sum(revenue) as decimal(24, 4)) as revenue,
     sum(mrr_start) > 0 as active_start, sum(mrr_end) > 0 as active_end,
     cast(sum(mrr_start) as decimal(18, 4)) as mrr_start, cast(sum(mrr_end) as decimal(18, 4)) as mrr_end,
@@ -47,11 +47,11 @@ from paid
 group by customer_id, month
 union all
 select
-    customer_id, cast(month as integer), cast(sum(orders) as bigint), cast(sum(sale_days) as bigint),
-    cast(sum(revenue) as decimal(24, 4)),
+    customer_id, cast(month as integer), cast(sum(days) as bigint), cast(sum(orders) as bigint),
+    cast(sum(sale_days) as bigint), cast(sum(revenue) as decimal(24, 4)),
     -- active by sales: the first sale of the month began no spell, or a spell from before ended in the month
     max(live_start) or coalesce(min(first_sale_at) < min(begun_at), min(first_sale_at) is not null),
-    max(live_end) or coalesce(month_of(max(last_sale_day) + max(run.inactive_days)) > month, false),
+    max(live_end) or coalesce(max(active_to) > month, false),
     0, 0, 0, 0, 0
-from bought cross join run
+from bought
 group by customer_id, month

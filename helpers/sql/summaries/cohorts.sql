@@ -8,7 +8,7 @@ with sizes as (
 seen as (
     select
         k.started_month as cohort, m.month,
-        count(case when (run.has_subscriptions and m.active_end) or (not run.has_subscriptions and m.orders > 0) then 1 end) as active,
+        count(case when (run.has_subscriptions and m.active_end) or (not run.has_subscriptions and m.sale_days > 0) then 1 end) as active,
         sum(m.revenue) as revenue, sum(m.mrr_end) as mrr
     from mart_customer_months as m
     inner join mart_customers as k on k.customer_id = m.customer_id

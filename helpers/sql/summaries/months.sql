@@ -27,7 +27,7 @@ moved as (
         sum(mrr_end - mrr_end_fixed) as mrr_fx,
         sum(case when active_end then revenue else 0 end) as revenue_active,
         sum(revenue) as revenue_known, sum(case when started_month = month then revenue else 0 end) as revenue_new, sum(orders) as orders_known,
-        count(case when orders > 0 then 1 end) as buyers
+        count(case when sale_days > 0 then 1 end) as buyers
     from states
     group by month
 ),

@@ -7,9 +7,12 @@ with picked as (
 ),
 lines as (
     select
-        customer_id, count(*) as source_rows, sum(case when stage = 'kept' and status = 'paid' then amount else 0 end) as amount,
+        customer_id, count(*) as source_rows,
+        sum(case when stage = 'kept' and status = 'paid' then amount else 0 end)
+            + sum(case when stage = 'kept' and status = 'paid' and run.tax = 'included' then coalesce(t.tax, 0) else 0 end) as amount,
         min(concat(file, ', line ', lpad(cast(line as varchar), 8, ' '))) as first_row
-    from staged_transactions
+    from staged_transactions as t
+    cross join run
     where customer_id in (select customer_id from picked) and stage <> 'after_as_of'
     group by customer_id
 ),

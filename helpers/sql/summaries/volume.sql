@@ -7,7 +7,7 @@ with lines as (
     group by month
 ),
 seen as (
-    select month, count(*) as customers from (select distinct month, customer_id from mart_customer_days) as d group by month
+    select month, count(*) as customers from mart_customer_months where days > 0 group by month
 )
 select
     c.label as period, c.month, coalesce(t."rows", 0) as "rows", coalesce(s.customers, 0) as customers,
