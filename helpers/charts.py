@@ -240,13 +240,15 @@ def captioned(figure: Figure, caption: str, alt: str, data: HTML | None = None) 
 
 
 def _small(svg: str) -> str:
-    """The drawing in the colours of both schemes, without what no reader sees: the third decimal, indents, double quotes.
+    """The drawing in the colours of both schemes, without what no reader sees: the second decimal, indents, names of groups.
 
-    Single quotes need no escape in a page. No text from data stands in an attribute, so none can end there.
+    Single quotes need no escape in a page; no text from data stands in an attribute. Numbers below 1 may be scales.
     """
     svg = svg.replace("</style>", THEME.with_suffix(".css").read_text() + "</style>", 1)
-    svg = re.sub(r"<!DOCTYPE.*?>\n|<metadata>.*?</metadata>\n", "", svg.replace('"', "'"), flags=re.DOTALL)
-    return re.sub(r"\s*\n\s*", " ", re.sub(r"(\d\.\d\d)\d+", r"\1", svg)).replace("DejaVuSans-", "g")
+    svg = svg.replace('"', "'").replace("DejaVuSans-", "g").replace("xlink:href", "href")
+    svg = re.sub(r"<!DOCTYPE.*?>\n|<metadata>.*?</metadata>\n", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"(?<=<g) id='\w+'|((?<=[1-9]\.\d)|(?<=\d\d\.\d))\d+", "", svg)
+    return re.sub(r"\s*\n\s*", " ", svg)
 
 
 def _colour(metric: str | None) -> str:

@@ -526,6 +526,20 @@ def test_a_figure_without_alternative_text_is_refused(bridge):
         charts.captioned(charts.waterfall(bridge, title="t", unit="USD"), "caption", "  ")
 
 
+def test_a_drawing_is_made_small_without_a_change_that_one_sees(months):
+    """Every number of it is that of matplotlib but for less than a tenth of a point, and none that is a scale."""
+    figure = charts.lines(months, x="month", y="nrr", hue="channel", title="A title with Ag, 12.5%", unit="share")
+    numbers = r"scale\([^)]*\)|font-size|stroke-width: [\d.]+"
+    page = svg(figure)
+    figure.savefig(file := BytesIO(), format="svg")
+    own = file.getvalue().decode()
+    assert re.findall(numbers, page) == re.findall(numbers, own)
+    count = r"\d+(?:\.\d+)?"
+    left, right = (re.findall(count, " ".join(re.findall(r" (?:d|x|y|transform)=.([^\"']*)", text))) for text in (page, own))
+    assert len(left) == len(right) > 500
+    assert max(abs(float(a) - float(b)) for a, b in zip(left, right, strict=True)) < 0.1       # points, or units of a glyph
+
+
 def test_a_small_drawing_is_svg_and_a_large_one_the_smaller_of_svg_and_png(bridge):
     drawing = charts.waterfall(bridge, title="t", unit="USD")
     shades = pd.DataFrame([[row * column for column in range(40)] for row in range(40)])
