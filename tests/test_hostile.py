@@ -100,10 +100,12 @@ OWNERS = [text[:80].strip() for text in HOSTILE[: len(read_yaml("rules.yaml"))]]
 MADE = """() => {
     const own = node => [...node.childNodes].filter(n => n.nodeType == 3).map(n => n.data).join('');
     const words = [...document.querySelectorAll('.commentary > :not(.signature), .commentary > :not(.signature) *')];
-    const traced = new Set(document.querySelectorAll('[aria-label="Table: Traced customers"] *'));
+    const rows = [...document.querySelectorAll('tr')].filter(row => row.textContent.trim().startsWith('traced customer'));
+    const apart = new Set(['[aria-label="Table: Traced customers"] *', '[aria-label^="Table: The first five rows"] .num'].flatMap(
+        found => [...document.querySelectorAll(found)]).concat(rows.flatMap(row => [...row.children])));
     return JSON.stringify({
         nodes: [...document.querySelectorAll('*')].filter(node => !words.includes(node)).map(node => ({
-            traced: traced.has(node),  // five customers, picked by the md5 of their ids
+            apart: apart.has(node),  // five customers, picked by the md5 of their ids, and lines: some hostile texts have several
             shape: [node.tagName, node.className, node.id, node.getAttribute('href'), node.getAttributeNames().sort()],
             texts: [own(node), node.getAttribute('alt') || '', node.getAttribute('aria-label') || ''],
         })),
@@ -257,12 +259,11 @@ def test_the_structure_of_a_page_is_that_of_a_calm_one(seen):
         assert len(mine) == len(calm) > 100, name
 
 
-@pytest.mark.xfail(strict=False, reason="ids that fold to one spelling sort otherwise than their calm words")
 def test_all_text_is_that_of_a_calm_page_with_the_hostile_text_in_it(seen, reports):
     for name, page in seen["hostile", "bare"].items():
         for mine, calm in zip(page["nodes"], seen["calm", "bare"][name]["nodes"], strict=True):
             for here, there in zip(mine["texts"], calm["texts"], strict=True):
-                assert mine["traced"] or agrees(here, there, reports[2]), (name, here, there)
+                assert mine["apart"] or agrees(here, there, reports[2]), (name, here, there)
 
 
 def test_every_string_is_shown(seen):

@@ -100,7 +100,8 @@ def test_check_tells_rows_rejections_and_what_each_table_unlocks(tmp_path, monke
     (tmp_path / "t.csv").write_text("customer_id,transacted_at,amount\na,2025-06-01,10\nb,2025-06-02,5\n")
     code, out, err = call(monkeypatch, capfd, "check", file)
     assert (code, err) == (0, "")
-    assert [title for title in out.split("\n\n") if title.startswith("Rows rejected")] == ["Rows rejected, by rule\nnone"]
+    assert [title for title in out.split("\n\n") if title.startswith("Rows rejected")] == [
+        "Rows rejected, by rule\nnone", "Rows rejected, the first five of each\nnone"]
     assert "marketing_spend absent" in " ".join(out.split())
     (tmp_path / "t.csv").unlink()
     assert call(monkeypatch, capfd, "check", file)[0] == 1
