@@ -68,7 +68,7 @@ HOSTILE = [
 ]
 FILES = [f"{name}.csv" for name in (
     f"<img src=x onerror={RUN}>", f'"><svg onload={RUN}>', "[click](javascript:alert(1))", "{{7*7}}{% raw %}", "$x^2$ \\frac",
-    "=1+1", "' onfocus='x", "&lt;b&gt; <h2>",
+    "=1+1", "' onfocus='x", "&lt;b&gt; <h2>", "{% include 'x' %}", "<!--", "%s %d", "@SUM(1)", "]]>",
 )]
 CALM = re.compile(r"!?calm\d{5}word")
 REJECTED = {  # a row with a hostile value there is rejected, and the value shown; another currency would stop the run
@@ -76,10 +76,15 @@ REJECTED = {  # a row with a hostile value there is rejected, and the value show
     "business_events": ["kind", "date"],
     "costs": ["category", "scope", "amount", "month"],
     "customers": ["created_at"],
+    "feedback": ["kind", "score"],
+    "ledger_control": ["measure", "amount", "month"],
     "marketing_spend": ["kind", "amount", "period_start", "period_end"],
     "plans": ["kind", "tier_rank", "list_price", "valid_from"],
     "subscriptions": ["interval", "churn_kind", "unit_amount", "started_at", "ended_at", "quantity", "paused_at"],
+    "support_tickets": ["opened_at", "reopened"],
+    "touches": ["kind", "cost", "touched_at"],
     "transactions": ["type", "status", "item_type", "amount", "transacted_at", "line_no", "quantity"],
+    "usage": ["date", "count"],
 }
 TEXTS = {  # free text, which no rule looks at; the ids stand in `hostile_tables`
     "transactions": ["product_id", "product_name", "category"],
@@ -90,6 +95,10 @@ TEXTS = {  # free text, which no rule looks at; the ids stand in `hostile_tables
     "plans": ["features", "plan_name", "limits"],
     "marketing_spend": ["channel", "campaign"],
     "costs": ["scope_id"],
+    "feedback": ["text"],
+    "support_tickets": ["topic", "severity", "csat"],
+    "touches": ["programme", "response"],
+    "usage": ["feature", "category"],
     "business_events": ["label", "plan_id"],  # the last six labels stand under charts
 }
 
