@@ -248,7 +248,13 @@ def _small(svg: str) -> str:
     svg = svg.replace('"', "'").replace("DejaVuSans-", "g").replace("xlink:href", "href")
     svg = re.sub(r"<!DOCTYPE.*?>\n|<metadata>.*?</metadata>\n", "", svg, flags=re.DOTALL)
     svg = re.sub(r"(?<=<g) id='\w+'|((?<=[1-9]\.\d)|(?<=\d\d\.\d))\d+", "", svg)
+    svg = re.sub(r"(d='[^']*)(' transform='scale\(0\.)0", lambda m: re.sub(r"\d+", _tens, m[1]) + m[2], svg)
     return re.sub(r"\s*\n\s*", " ", svg)
+
+
+def _tens(units: re.Match) -> str:
+    """Units of a letter's outline, 2048 to its size, by tens: a letter of 12 points is then right to a twentieth of one."""
+    return str(round(int(units[0]) / 10))
 
 
 def _colour(metric: str | None) -> str:

@@ -84,6 +84,7 @@ MARTS: dict[str, tuple[str, ...]] = {
 }
 LIFETIMES = ("lifetime_", "ltv", "payback_", "max_cac")  # how the metrics begin that need a history to be judged
 NAMED = {"months": "months of history", "customers": "customers", "ends": "customers who left"}  # what lifetimes rest on
+SPILL = "spill-"  # how folders in a run's folder begin that hold what did not fit into memory
 BOOKS = ("transactions", "subscriptions")  # a report needs one of them, and is as fresh as their newest row
 
 

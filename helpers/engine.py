@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from helpers.contracts import ReportError, Table
+from helpers.contracts import SPILL, ReportError, Table
 
 Col, Const, Call, Case = duckdb.ColumnExpression, duckdb.ConstantExpression, duckdb.FunctionExpression, duckdb.CaseExpression
 SQL = Path(__file__).parent / "sql"
 # No dictionary for columns of many values, such as ids: it costs time, and no space is saved.
-PARQUET = "format parquet, parquet_version v2, dictionary_size_limit 1000, compression zstd, compression_level 6"
+PARQUET = "format parquet, parquet_version v2, dictionary_size_limit 1000, compression zstd, compression_level 1"
 MEMORY = "1300MB"  # beyond it DuckDB spills to disk: a run stays below 2 GB with Python and pandas
 
 
@@ -22,26 +23,40 @@ class Engine:
     """DuckDB in this process. A query is the name of a file under helpers/sql, such as `marts/customers`."""
 
     def __init__(self, spill: Path | None = None) -> None:
-        """spill : folder for what does not fit into memory."""
+        """spill : folder in which one of this engine's own, gone with it, takes what leaves no room in memory."""
         self.connection = duckdb.connect(config={"autoinstall_known_extensions": "false", "memory_limit": MEMORY})
-        if spill:
-            self.connection.execute("set temp_directory = $folder", {"folder": str(spill)})
+        self.spill = TemporaryDirectory(prefix=SPILL, dir=spill) if spill else None
+        if self.spill:
+            self.connection.execute("set temp_directory = $folder", {"folder": self.spill.name})
         self.connection.execute("attach ':memory:' as book (compress)")  # tables that fit into memory several times over
         self.connection.execute("use book")
         self.connection.execute(read_sql("macros"))
 
-    def register(self, name: str, source: duckdb.DuckDBPyRelation | pd.DataFrame | Path) -> None:
-        """Make a source readable under `name`: a relation, a small frame of settings, or a Parquet file."""
+    def register(self, name: str, source: pd.DataFrame | Path) -> None:
+        """Make a source readable under `name`: a small frame of settings, or a Parquet file."""
         if isinstance(source, Path):
             self.connection.read_parquet(str(source)).create_view(name)
-        elif isinstance(source, pd.DataFrame):
-            self.connection.from_df(source).create(name)
         else:
-            source.create(name)  # read once: text is parsed slowly, and asked for several times
+            self.connection.from_df(source).create(name)
 
     def build(self, name: str, query: str, **names) -> None:
         """Run a query and keep its result as the table `name`; `names`: what a template of SQL is filled with."""
         self._run(query, **names).create(name)
+
+    def set_aside(self, name: str, rows: str | duckdb.DuckDBPyRelation, **names) -> None:
+        """As `build`, for many rows: to a file, in their order, as in memory they would leave no room to sort and group others.
+
+        They get a column `file_row_number`: their place, from 0.
+        """
+        rows = self._run(rows, **names) if isinstance(rows, str) else rows
+        if not self.spill:
+            rows.create(f"{name}_rows")
+            self.table(f"{name}_rows").select(*map(Col, rows.columns), Col("rowid").alias("file_row_number")).create_view(name)
+            return
+        path = f"{self.spill.name}/{name}.parquet"
+        rows.create_view("written", replace=True)
+        self.connection.execute(f"copy written to $path ({PARQUET})", {"path": path})
+        self.connection.read_parquet(path, file_row_number=True).create_view(name)
 
     def define(self, name: str, query: str, **names) -> None:
         """Make a query readable under `name`; it runs anew wherever it is read."""

@@ -196,7 +196,7 @@ def judge(engine: Engine, tables: Sequence[str]) -> None:
         if name == "transactions":
             empty = set(engine.empty("judged_transactions")).difference(TABLES[name].key)  # lines get their numbers yet
             names = {"table": TABLES[name], "empty": empty}
-            engine.build("named_transactions", "staging/named_transactions", **names)
+            engine.set_aside("named_transactions", "staging/named_transactions", **names)
             engine.build("shared_ids", "staging/shared_ids")
             engine.build("numbered_transactions", "staging/numbered_transactions", **names)
             engine.define("staged_transactions", "staging/transactions", **names)

@@ -26,7 +26,7 @@ from jupyter_client import AsyncKernelManager  # noqa: E402
 from nbconvert import HTMLExporter  # noqa: E402
 from papermill import clientwrap, engines, execute  # noqa: E402
 
-from helpers.contracts import BOOKS, ROOT, ReportError, definitions, read_yaml  # noqa: E402
+from helpers.contracts import BOOKS, ROOT, SPILL, ReportError, definitions, read_yaml  # noqa: E402
 from helpers.params import Params, load_params, nearest, to_yaml  # noqa: E402
 from helpers.pdf import find_browser, print_pdf  # noqa: E402
 
@@ -119,6 +119,8 @@ def run_report(
     for file in (run.settings, run.work / "params.yaml"):
         file.write_text(to_yaml(run.params, run.published), encoding="utf-8")
     execute_all(run, stages, jobs)
+    for folder in run.work.glob(f"{SPILL}*"):  # a kernel that is ended has no time to clear up
+        shutil.rmtree(folder, ignore_errors=True)
     render(run, chosen)
     if pdf and not any(notebook.error for notebook in chosen):
         pages = sorted(run.work.glob("*.html"), key=lambda path: (path.stem != "index", path.stem))

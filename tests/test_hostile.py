@@ -110,7 +110,7 @@ MADE = """() => {
     const own = node => [...node.childNodes].filter(n => n.nodeType == 3).map(n => n.data).join('');
     const words = [...document.querySelectorAll('.commentary > :not(.signature), .commentary > :not(.signature) *')];
     const rows = [...document.querySelectorAll('tr')].filter(row => row.textContent.trim().startsWith('traced customer'));
-    const apart = new Set(['[aria-label="Table: Traced customers"] *', '[aria-label^="Table: The first five rows"] .num'].flatMap(
+    const apart = new Set(['[aria-label="Table: Traced customers"] *', '[aria-label^="Table: The first five rows"] td.num'].flatMap(
         found => [...document.querySelectorAll(found)]).concat(rows.flatMap(row => [...row.children])));
     return JSON.stringify({
         nodes: [...document.querySelectorAll('*')].filter(node => !words.includes(node)).map(node => ({

@@ -96,8 +96,8 @@ def read_source(engine: Engine, params: Params, table: str) -> list[SourceFile]:
             places = match_columns(table, source, names)
             rows = canonical(rows, table, places, source, params.report.timezone)
             if LINE not in rows.columns:  # text is parsed once; kept in the order of the file, so that rows tell their lines
-                rows.create(f"read_{table}_{number}")
-                rows = engine.table(f"read_{table}_{number}").select(*map(Col, rows.columns), Col("rowid").alias(LINE))
+                engine.set_aside(f"read_{table}_{number}", rows)
+                rows = engine.table(f"read_{table}_{number}")
                 if not source.url:
                     rows = on_lines(engine.connection, rows, path, source, source.encoding or encoding, before)
             line = Col(LINE) + Const(before + 1)

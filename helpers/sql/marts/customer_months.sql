@@ -15,21 +15,23 @@ with paid as (                                       -- what is known of a month
 ),
 bought as (                                          -- the same of sales alone; live: within a spell all the month
     select
-        customer_id, month, 1 as days, orders, cast(sold as integer) as sale_days, revenue,
+        customer_id, month, true as traded, orders, sold, revenue,
         first_sale_at, case when sold then cast(month_of(day + run.inactive_days) as integer) end as active_to,
         cast(null as timestamp) as begun_at, false as live_start, false as live_end
     from mart_customer_days cross join run
     where not run.has_subscriptions
     union all
-    select customer_id, month_of(started_at), 0, 0, 0, 0, null, null, started_at, false, false
+    select customer_id, cast(month_of(started_at) as integer), null, 0, null, 0, null, null, started_at, false, false
     from mart_spells cross join run
     where not run.has_subscriptions
     union all
-    select customer_id, month_of(ended_on), 0, 0, 0, 0, null, null, null, month_of(started_at) < month_of(ended_on), false
+    select
+        customer_id, cast(month_of(ended_on) as integer), null, 0, null, 0, null, null, null,
+        month_of(started_at) < month_of(ended_on), false
     from mart_spells cross join run
     where not run.has_subscriptions and ended_on < cast(run.as_of as date)
     union all                                        -- days without a sale say nothing of the spell that they lie in
-    select d.customer_id, d.month, 0, 0, 0, 0, null, null, null, true, true
+    select d.customer_id, d.month, null, 0, null, 0, null, null, null, true, true
     from mart_customer_days as d
     cross join run
     inner join mart_spells as s
@@ -47,8 +49,8 @@ from paid
 group by customer_id, month
 union all
 select
-    customer_id, cast(month as integer), cast(sum(days) as bigint), cast(sum(orders) as bigint),
-    cast(sum(sale_days) as bigint), cast(sum(revenue) as decimal(24, 4)),
+    customer_id, month, count(traded), cast(sum(orders) as bigint),
+    count(case when sold then 1 end), cast(sum(revenue) as decimal(24, 4)),
     -- active by sales: the first sale of the month began no spell, or a spell from before ended in the month
     max(live_start) or coalesce(min(first_sale_at) < min(begun_at), min(first_sale_at) is not null),
     max(live_end) or coalesce(max(active_to) > month, false),

@@ -36,7 +36,7 @@ aged as (
 ),
 history as (
     select
-        customer_id, min(first_transacted_at) as first_transacted_at, cast(sum(revenue) as decimal(24, 4)) as revenue,
+        customer_id, min(day) as first_day, cast(sum(revenue) as decimal(24, 4)) as revenue,
         sum(orders) as orders, count(case when sold then 1 end) as sale_days,
         min(case when purchased then day end) as first_sale_day, max(case when purchased then day end) as last_sale_day,
         count(case when purchased then 1 end) as purchase_days
@@ -71,7 +71,7 @@ select
     cast(a.entry_age as integer) as entry_months,
     -- who was there when the book begins, or before it is complete, is seen, not new
     a.first_month >= b.first_month + run.left_edge_months and coalesce(a.started_at >= run.observed_from, true) as is_new,
-    h.first_transacted_at, coalesce(h.revenue, 0) as revenue, cast(coalesce(h.orders, 0) as bigint) as orders,
+    h.first_day, coalesce(h.revenue, 0) as revenue, cast(coalesce(h.orders, 0) as bigint) as orders,
     coalesce(h.sale_days, 0) as sale_days,
     h.first_sale_day, d.second_sale_day, h.last_sale_day, coalesce(h.purchase_days, 0) as purchase_days
 from everybody as e

@@ -1,6 +1,6 @@
 -- one row per table that names customers: how many, how many the table customers knows, and ids that another one stands for
 with seen as (
-    select 'transactions' as "table", customer_id from mart_customers where first_transacted_at is not null
+    select 'transactions' as "table", customer_id from mart_customers where first_day is not null
     union all
     select distinct 'subscriptions', customer_id from mart_subscriptions
     union all
