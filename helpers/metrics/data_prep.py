@@ -120,7 +120,7 @@ def ledger_metrics(tied: pd.DataFrame) -> list[dict]:
         found += [metric("ledger_gap", month, gap, dimension="measure", member=name, unit="share")
                   for name, gap in gaps.items()]
         main = next((name for name in ("net_revenue", "mrr") if name in gaps), gaps.abs().idxmax())
-        found.append(metric("ledger_gap", month, gaps[main], unit="share", method=f"of {main}, of {len(gaps)} measures"))
+        found.append(metric("ledger_gap", month, gaps[main], unit="share", method=f"of {main}"))
     return found
 
 
