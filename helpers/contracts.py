@@ -69,7 +69,7 @@ KEPT = ("addons", "business_events", "usage", "feedback", "support_tickets", "to
 MARTS: dict[str, tuple[str, ...]] = {
     "transactions": ("transaction_id", "line_no"),
     "customer_days": ("customer_id", "day"),
-    "subscriptions": ("subscription_id", "valid_from"),
+    "subscriptions": ("subscription_id", "plan_id", "valid_from"),
     "spells": ("customer_id", "spell"),
     "subscription_months": ("customer_id", "plan_id", "month"),
     "customers": ("customer_id",),

@@ -1,4 +1,4 @@
-"""The embedded engine: five methods, SQL from files only, settings as small tables."""
+"""The embedded engine: SQL from files only, settings as small tables, rows that stay out of Python."""
 
 from __future__ import annotations
 
@@ -28,8 +28,6 @@ class Engine:
         self.spill = TemporaryDirectory(prefix=SPILL, dir=spill) if spill else None
         if self.spill:
             self.connection.execute("set temp_directory = $folder", {"folder": self.spill.name})
-        self.connection.execute("attach ':memory:' as book (compress)")  # tables that fit into memory several times over
-        self.connection.execute("use book")
         self.connection.execute(read_sql("macros"))
 
     def register(self, name: str, source: pd.DataFrame | Path) -> None:

@@ -29,7 +29,7 @@ CHAR, HOST = r"(?:[^\s%@:/?#\[\],]|%[0-9a-fA-F]{2})", r"(?:\[[0-9a-fA-F:.]+\]|[^
 USER, OPTION = rf"{CHAR}*(?::(?:{CHAR}|[:,])*)?@", r"[a-z_]+=[^\s#@&]*"
 # stricter than the driver: where a password holds a bare @ : / ? # or %, it tells parts of it as host, port or option
 POSTGRESQL = rf"postgres(?:ql)?://(?:{USER})?{HOST}(?:,{HOST})*(?:/{CHAR}*)?(?:\?{OPTION}(?:&{OPTION})*)?"
-PASSWORD = r"://[^/?#\s]*:[^@\s]+@|://\S*[?&](?:ssl)?password=[^&\s]"  # in a text without its ${NAME}s
+PASSWORD = r"://[^/?#\s]*:[^@\s]+@|\b(?:ssl)?password\s*=\s*[^&\s]"  # in a text without its ${NAME}s
 FOR_FILES = ("delimiter", "header", "encoding", "decimal", "sheet")
 
 

@@ -306,8 +306,8 @@ def standing(run: Run) -> dict:
     if made:
         passed = sum(row["passed"] == "True" for row in made)
         badges.append({"kind": "good" if passed == len(made) else "act", "text": f"{passed} of {len(made)} checks passed"})
-    tied = [row["passed"] == "True" for row in table(run.work / "tables" / "reconciliation.csv")]
-    if inputs and "ledger_control" not in run.params.sources:
+    tied = [row["passed"] == "True" for row in table(run.work / "tables" / "reconciliation.csv") if row["passed"]]
+    if inputs and not tied:
         badges.append({"kind": "watch", "text": "Not tied to a ledger"})
     elif tied:
         text = "Ties to the ledger" if all(tied) else f"{tied.count(False)} of {len(tied)} ledger figures differ"

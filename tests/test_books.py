@@ -174,7 +174,7 @@ class Books:
         sources = {table: Source(path=f"{table}.csv", **HOW) for table in book}
         params = self.params.model_copy(update={"sources": sources})
         self.engine.connection.execute("create schema trial")
-        self.engine.connection.execute("set search_path = 'book.trial,book.main'")
+        self.engine.connection.execute("set search_path = 'trial,main'")
         try:
             for table in book:
                 read_source(self.engine, params, table)
@@ -189,7 +189,7 @@ class Books:
             self.seen["refused"] += 1
             assert str(error).count("\n") >= 2  # what, where, and what to do
         finally:
-            self.engine.connection.execute("set search_path = 'book.main'")
+            self.engine.connection.execute("set search_path = 'main'")
             self.engine.connection.execute("drop schema trial cascade")
 
 
@@ -461,7 +461,8 @@ def test_rows_dated_at_or_after_as_of_change_nothing_but_their_stage(versions):
     assert more.loc[["kept", "rejected"]].eq(0).all(axis=None)
     assert more.loc["after_as_of"].equals(more.loc["read"]) and more.loc["read", "max"] == 12
     tied = pd.DataFrame(columns=["month", "measure", "gap"])
-    metrics = [data_prep.prep_metrics(frame.reset_index(), tied, MONTH) for frame in (here, there)]
+    broken = summary(later, "rejections")
+    metrics = [data_prep.prep_metrics(frame.reset_index(), broken, tied, MONTH) for frame in (here, there)]
     metrics = [table[~table["metric"].isin(["rows_in", "rows_after_as_of"])].reset_index(drop=True) for table in metrics]
     assert_frame_equal(*metrics, check_exact=True)
     tables = {table for table, stage in here.index[here["rows"] != there["rows"]] if stage == "after_as_of"}

@@ -25,7 +25,7 @@ TIMES = ["started_at", "ended_at", "discount_ends_at", "trial_ended_at", "cancel
 TIERS = ["starter", "plus", "team", "business"]
 TRUE = read_yaml("demo.yaml")
 RATES = TRUE["rates"][0]
-# Columns of the tables that contract.md has and contracts.yaml has not yet.
+# The columns of contract.md that the demo must fill.
 MORE = {
     "usage": "customer_id date feature count gated category limit_share",
     "feedback": "feedback_id customer_id kind asked_at answered_at handled_at score text",

@@ -31,12 +31,20 @@ class TestRules:
             ["after the month", -15, "change"], ["kept", 60, "total"]]
         assert found["value"].iloc[:-1].sum() == found["value"].iloc[-1]
 
+    def test_customers_whom_a_policy_leaves_out_are_no_fault_of_the_file(self):
+        broken = pd.DataFrame([("sales", "internal customer", "customer_id", 2, 0.0), ("sales", "empty", "at", 1, 5.0)],
+                              columns=self.BROKEN.columns)
+        found = data_prep.prep_metrics(self.ROWS, broken, TestLedger.NONE, "2025-06").set_index(["metric", "dimension"])
+        assert found.loc[("rejected_share", "all"), "value"] == 1 / 8
+        assert found.loc[("rows_rejected", "all"), "value"] == 3
+
     def test_every_rule_has_a_remedy(self):
         found = data_prep.remedies(self.BROKEN)["remedy"].to_list()
         assert found[0].startswith("Fill the cell") and found[2] == "Mend it at the source."
 
 
 class TestLedger:
+    NONE = pd.DataFrame(columns=["month", "measure", "ledger", "ours", "difference", "gap", "passed"])
     LEDGER = pd.DataFrame([
         ("2025-05", "active_customers", 10.0, np.nan), ("2025-06", "active_customers", 12.0, np.nan),
         ("2025-06", "mrr", 200.0, 200.9), ("2025-06", "net_revenue", 1000.0, 1005.0), ("2025-06", "refunds", 0.0, 0.01),
@@ -49,14 +57,16 @@ class TestLedger:
 
     def test_a_figure_may_differ_by_the_tolerance_and_one_of_nothing_by_half_a_cent(self, tied):
         found = tied.set_index(["month", "measure"])
-        assert found["passed"].to_dict() == {
+        assert found["passed"].dropna().to_dict() == {
             ("2025-05", "active_customers"): True, ("2025-06", "active_customers"): False,  # 11 of 12
             ("2025-06", "mrr"): True, ("2025-06", "net_revenue"): True, ("2025-06", "refunds"): False}
         assert found.loc[("2025-06", "active_customers"), "gap"] == pytest.approx(-1 / 12)
         assert np.isnan(found.loc[("2025-06", "refunds"), "gap"])
 
     def test_what_we_do_not_count_is_not_compared(self, tied):
-        assert "marketing_spend" not in set(tied["measure"])
+        other = tied[tied["measure"] == "marketing_spend"]
+        assert other["ledger"].to_list() == [50] and other[["ours", "gap", "passed"]].isna().all(axis=None)
+        assert "ledger: marketing_spend" not in set(data_prep.ledger_checks(tied, 0.005)["check"])
 
     def test_the_gap_is_that_of_net_revenue_else_of_mrr(self, tied):
         def gap(table):
@@ -70,7 +80,7 @@ class TestLedger:
         found = data_prep.ledger_checks(tied, 0.005).set_index(["check", "scope"])
         assert found.loc[("ledger: net_revenue", "2025-06"), ["expected", "actual", "tolerance", "passed"]].to_list() == [
             1000, 1005, 5, True]
-        assert found["passed"].to_list() == tied["passed"].to_list()
+        assert found["passed"].to_list() == tied["passed"].dropna().to_list()
 
 
 class TestReadiness:
@@ -118,6 +128,13 @@ class TestDrift:
                             "revenue": [50.0, 60.01, 70.0, 90.0]})
         assert data_prep.late(now, then).values.tolist() == [
             ["2025-04", 6, 6, 60.0, 60.01, pytest.approx(0.01)], ["2025-05", 7, 8, 70.0, 70.0, 0.0]]
+
+    def test_a_month_that_came_or_went_is_told_and_the_windows_ends_are_not(self):
+        columns = ["period", "rows", "revenue"]
+        then = pd.DataFrame([("2025-03", 5, 50.0), ("2025-04", 6, 60.0), ("2025-05", 7, 70.0)], columns=columns)
+        now = pd.DataFrame([("2025-04", 6, 60.0), ("2025-06", 8, 80.0)], columns=columns)
+        assert data_prep.late(now, then).values.tolist() == [["2025-05", 7, 0, 70, 0, -70]]
+        assert data_prep.late(then, now.iloc[[0]].assign(period="2025-05")).values.tolist() == [["2025-05", 6, 7, 60, 70, 10]]
 
     def test_without_an_earlier_report_nothing_is_told(self):
         assert data_prep.drift(self.NOW, None).empty and data_prep.late(self.NOW, None).empty

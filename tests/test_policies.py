@@ -90,6 +90,30 @@ class TestSubscriptions:
         book = make("2024-06", {"pauses": reading}, subscriptions=rows)
         assert moved(book, "churned", "paused", "resumed", "reactivated") == found
 
+    @pytest.mark.parametrize(("reading", "paying"), [("movement", 1), ("churn", 1), ("unchanged", 2)])
+    def test_a_pause_touches_nobody_else(self, make, reading, paying):
+        rows = [sub("ann", "2024-03-05", paused_at="2024-04-10"), sub("bob", "2024-03-05")]
+        book = make("2024-05", {"pauses": reading}, subscriptions=rows)
+        assert moved(book, "active_end", "mrr_end") == {
+            "2024-03": [2, 20], "2024-04": [paying, 10 * paying], "2024-05": [paying, 10 * paying]}
+
+    def test_a_month_ends_at_the_last_rate_before_its_end_in_its_own_report_and_in_later_ones(self, make):
+        rates = [{"date": f"2024-0{month}-01", "from_currency": "EUR", "to_currency": "USD", "rate": rate}
+                 for month, rate in ((4, 1.1), (5, 1.2), (6, 1.3), (7, 1.4))]
+        rows = [sub("ann", "2024-04-05", amount=100, currency="EUR")]
+        for month in ("2024-05", "2024-06"):
+            found = moved(make(month, subscriptions=rows, fx_rates=rates), "mrr_start", "mrr_fx", "mrr_end")
+            assert found["2024-05"] == [110, 10, 120]
+
+    def test_no_customer_is_lost_to_a_rate(self, make):
+        rates = [{"date": day, "from_currency": "EUR", "to_currency": "USD", "rate": rate}
+                 for day, rate in (("2024-04-01", 1.2), ("2024-05-20", 1.0))]
+        rows = [sub("ann", "2024-04-05", amount=100, currency="EUR"), sub("bob", "2024-04-05", amount=100)]
+        book = make("2024-05", subscriptions=rows, fx_rates=rates)
+        kept = book.frame("summaries/retained_mrr").query("span == 1").iloc[-1]
+        assert kept[["base", "kept", "now"]].to_list() == [220, 220, 220]
+        assert moved(book, "mrr_fx", "mrr_contraction")["2024-05"] == [-20, 0]
+
     def test_movements_are_at_the_rate_of_the_months_start_and_what_rates_did_stands_apart(self, make):
         versions = [sub("ann", "2024-04-05", subscription_id="S", amount=100, currency="eur", valid_to="2024-05-10"),
                     sub("ann", "2024-04-05", subscription_id="S", amount=120, currency="eur", valid_from="2024-05-10"),
@@ -103,6 +127,63 @@ class TestSubscriptions:
         assert moved(book, *columns) == {
             "2024-04": [0, 117, 0, 0, 0, 117],              # 100 · 1.10 + 7
             "2024-05": [117, 0, 22, 0, 12, 151]}            # 120 · 1.10 − 110; 120 · 0.10; 144 + 7
+
+
+class TestPointInTime:
+    """What is told of a row only after the month is not in the month's report, and rejects nothing."""
+
+    LATER = [
+        ("feedback", {"feedback_id": "F", "kind": "nps", "asked_at": "2024-04-05"},
+         {"answered_at": "2024-05-02", "score": 11, "text": "fine", "handled_at": "2024-05-03"}),
+        ("support_tickets", {"ticket_id": "T", "opened_at": "2024-04-05"},
+         {"first_reply_at": "2024-05-02", "solved_at": "2024-05-03", "csat": "good", "reopened": 2}),
+        ("customers", {}, {"loyalty_joined_at": "2024-05-02", "loyalty_tier": "gold", "loyalty_points": 5}),
+        ("addons", {"addon_id": "A", "started_at": "2024-04-05"}, {"ended_at": "2024-05-02"}),
+        ("subscriptions", {"subscription_id": "S", "plan_id": "p", "unit_amount": 10, "interval": "month", "started_at": "2024-04-05"},
+         {"ended_at": "2024-05-09", "canceled_at": "2024-05-02", "status": "canceled", "cancel_reason": "price",
+          "churn_kind": "voluntary", "past_due_since": "2024-05-01", "paused_at": "2024-05-03", "resumed_at": "2024-05-04"}),
+    ]
+
+    @pytest.mark.parametrize(("table", "row", "later"), LATER, ids=[table for table, *_ in LATER])
+    def test_later_values_of_an_earlier_row_are_blank(self, make, table, row, later):
+        sales = {"transactions": [sale("ann", "2024-04-05")]}
+        book = make("2024-04", **sales, **{table: [{"customer_id": "ann", **row, **later}]})
+        kept = book.engine.table(f"staged_{table}").df()
+        assert kept["stage"].to_list() == ["kept"] and kept[[*later]].isna().all(axis=None)
+        assert kept[[*row]].notna().all(axis=None)
+        if table != "subscriptions":                          # there a version of later is a row of its own
+            known = make("2024-05", **sales, **{table: [{"customer_id": "ann", **row, **later | {"score": 9} | {}}]})
+            found = known.engine.table(f"staged_{table}").df()
+            assert found[[column for column in later if column in found]].notna().all(axis=None)
+
+
+class TestStatus:
+    @pytest.mark.parametrize(("status", "ends", "mrr"), [
+        ("active", {}, 10), ("trialing", {}, 0), ("trialing", {"trial_ended_at": "2024-04-20"}, 10), ("Free", {}, 0),
+        ("incomplete_expired", {}, 0), ("canceled", {"ended_at": "2024-06-09"}, 10)])
+    def test_what_pays_nothing_by_its_status(self, make, status, ends, mrr):
+        rows = [sub("ann", "2024-04-05", status=status, **ends), sub("bob", "2024-04-05", amount=5)]
+        assert moved(make("2024-04", subscriptions=rows), "mrr_end") == {"2024-04": [mrr + 5]}
+
+    def test_an_end_without_a_date_is_rejected(self, make):
+        rows = [sub("ann", "2024-04-05", status="canceled"), sub("bob", "2024-04-05")]
+        book = make("2024-04", subscriptions=rows)
+        assert book.frame("summaries/rejected_rows")[["rule", "column", "value"]].values.tolist() == [
+            ["ended without a date", "status", "canceled"]]
+        assert moved(book, "mrr_end") == {"2024-04": [10]}
+
+    def test_a_version_without_an_end_goes_on_until_the_next_one(self, make):
+        rows = [sub("ann", "2024-01-05", subscription_id="S", amount=10),
+                sub("ann", "2024-01-05", subscription_id="S", amount=25, valid_from="2024-04-05")]
+        assert moved(make("2024-04", subscriptions=rows), "mrr_end") == {
+            "2024-01": [10], "2024-02": [10], "2024-03": [10], "2024-04": [25]}
+
+    def test_a_subscription_may_bill_several_plans(self, make):
+        rows = [sub("ann", "2024-03-05", subscription_id="S", plan_id="seats", amount=10),
+                sub("ann", "2024-03-05", subscription_id="S", plan_id="storage", amount=90),
+                sub("ann", "2024-03-05", subscription_id="S", plan_id="seats", amount=20, valid_from="2024-04-05"),
+                sub("ann", "2024-03-05", subscription_id="S", plan_id="storage", amount=90, valid_from="2024-04-05")]
+        assert moved(make("2024-04", subscriptions=rows), "mrr_end") == {"2024-03": [100], "2024-04": [110]}
 
 
 class TestSales:

@@ -19,7 +19,7 @@ REMEDIES = {  # how a rule begins -> what to do
 LABELS = {"read": "read", "kept": "kept", "rejected": "rejected", "after_as_of": "after the month"}
 
 
-def prep_metrics(rows: pd.DataFrame, tied: pd.DataFrame, period: str) -> pd.DataFrame:
+def prep_metrics(rows: pd.DataFrame, rejections: pd.DataFrame, tied: pd.DataFrame, period: str) -> pd.DataFrame:
     """rows_in, rows_kept, rows_rejected, rows_after_as_of by table and in all, the rejected share, the gap to the ledger."""
     wide = rows.pivot(index="table", columns="stage", values="rows").astype(int)
     wide["before"] = wide["kept"] + wide["rejected"]  # what comes later changes no figure but its own
@@ -31,7 +31,8 @@ def prep_metrics(rows: pd.DataFrame, tied: pd.DataFrame, period: str) -> pd.Data
             for name, stage, of in (("rows_in", "read", "read"), ("rows_kept", "kept", "before"),
                                     ("rows_rejected", "rejected", "before"), ("rows_after_as_of", "after_as_of", "read"))
         ]
-    share = wide["rejected"].sum() / wide["before"].sum()
+    meant = rejections.loc[rejections["rule"] == "internal customer", "rows"].sum()  # left out by a policy, not for a fault
+    share = (wide["rejected"].sum() - meant) / wide["before"].sum()
     found.append(metric("rejected_share", period, share, unit="share", n=wide["before"].sum()))
     return frame(found + ledger_metrics(tied))
 
@@ -102,6 +103,8 @@ def sections(
 def reconcile(ledger: pd.DataFrame, months: pd.DataFrame, tolerance: float) -> pd.DataFrame:
     """One row a month and measure of the ledger: `month, measure, ledger, ours, difference, gap, passed`; gap is a share.
 
+    What this book cannot say is not compared: `ours` and `passed` are empty.
+
     ledger : from `summaries/ledger`; active customers are counted in months, from `summaries/months`.
     """
     active = ledger["month"].map(months.set_index("period")["active_end"].astype(float)).fillna(0.0)
@@ -109,7 +112,7 @@ def reconcile(ledger: pd.DataFrame, months: pd.DataFrame, tolerance: float) -> p
     table = ledger.assign(ours=ours, difference=ours - ledger["ledger"])
     allowed = (table["ledger"].abs() * tolerance).clip(lower=0.005)
     gap = (table["difference"] / table["ledger"]).where(table["ledger"] != 0)
-    return table.assign(gap=gap, passed=table["difference"].abs() <= allowed).dropna(subset="ours").reset_index(drop=True)
+    return table.assign(gap=gap, passed=(table["difference"].abs() <= allowed).where(table["ours"].notna()))
 
 
 def ledger_metrics(tied: pd.DataFrame) -> list[dict]:
@@ -125,7 +128,8 @@ def ledger_metrics(tied: pd.DataFrame) -> list[dict]:
 
 
 def ledger_checks(tied: pd.DataFrame, tolerance: float) -> pd.DataFrame:
-    """One check a month and measure: our figure is the ledger's, within the tolerance."""
+    """One check a month and measure that is compared: our figure is the ledger's, within the tolerance."""
+    tied = tied.dropna(subset="ours")
     allowed = (tied["ledger"].abs() * tolerance).clip(lower=0.005)
     found = tied.assign(check="ledger: " + tied["measure"], scope=tied["month"], tolerance=allowed)
     return checks(found.rename(columns={"ledger": "expected", "ours": "actual"}))
@@ -178,6 +182,7 @@ def late(now: pd.DataFrame, then: pd.DataFrame | None) -> pd.DataFrame:
     columns = ["period", "rows_then", "rows_now", "revenue_then", "revenue_now", "change"]
     if then is None:
         return pd.DataFrame(columns=columns)
-    both = then.merge(now, on="period", suffixes=("_then", "_now"), validate="one_to_one")
+    both = then.merge(now, on="period", how="outer", suffixes=("_then", "_now"), validate="one_to_one").fillna(0)
+    both = both[both["period"].between(max(then["period"].min(), now["period"].min()), then["period"].max())]
     both = both.assign(change=both["revenue_now"] - both["revenue_then"])
     return both[(both["rows_now"] != both["rows_then"]) | (both["change"].abs() > 0.005)][columns].reset_index(drop=True)

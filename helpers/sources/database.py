@@ -24,7 +24,6 @@ def open_query(con: duckdb.DuckDBPyConnection, params: Params, table: str) -> tu
         with ask(url, query, params) as answer:
             if not (fields := list(answer.schema)):
                 raise ValueError("it answers with no columns; the query must be one select")
-            own.execute("use book")  # the engine's tables and macros
             own.register("answer", answer)
             own.execute("create temporary table answered as from answer")  # a stream is read once
     except (adbc.Error, duckdb.Error, OSError, ValueError) as error:

@@ -29,6 +29,7 @@ FAULTS = (ReportError, duckdb.Error, ValueError, OSError, CalamineError)  # what
 PARQUET, EXCEL = (".parquet", ".pq"), (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst", ".7z", ".rar", ".tar")
 BLANKS = " \t\r\n\u00a0\u202f"
+DAYS = ("month", "period_start", "period_end", "date")  # days of a calendar, the same in every zone
 INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
 LINE = "file_row_number"  # of what stands below the lines before, from 0; so DuckDB calls it in a Parquet file
 ROW = {"misread": TEXT, "misread_value": TEXT, "file": TEXT, "line": "bigint"}
@@ -63,7 +64,7 @@ def source_files(params: Params, table: str) -> list[Path]:
         found = [f"{path}/{name}" for name in os.listdir(folder / path) if name[0] not in ".~"]  # hidden, Excel's locks
     if not (files := sorted((folder / name).resolve() for name in found if (folder / name).is_file())):
         shown = as_written(params.raw, ("sources", table, "path"))
-        if shown.startswith(".."):  # a run's own settings lead far up: the whole path is clearer
+        if shown.startswith("..") and "${" not in shown:  # a run's own settings lead far up: the whole path is clearer
             raise ReportError(f"{where}: there is no file {os.path.normpath(folder / path)}")
         raise ReportError(f"{where}: there is no file {shown} (relative to {params.file.name})")
     return files
@@ -257,7 +258,8 @@ def canonical(rows: Rows, table: str, places: dict[str, int], source: Source, re
         value = Const(None)
         if column in places:
             was, cell = kinds[places[column]], Col(f"{column} cell")
-            text, zones = cell if was == "VARCHAR" else cell.cast("VARCHAR"), (Const(source.timezone), Const(report_zone))
+            text = cell if was == "VARCHAR" else cell.cast("VARCHAR")
+            zones = Const(report_zone if column in DAYS else source.timezone), Const(report_zone)
             if was in ("FLOAT", "DOUBLE"):
                 text = Call("nullif", text, Const("nan"))
             if kind == TIME and was.startswith(("TIMESTAMP", "DATE")):

@@ -28,7 +28,8 @@ end;
 create or replace macro as_number(written, pattern, mark) as case
     when mark = '.' and try_cast(written as decimal(38, 8)) is not null then written
     else coalesce(replace(regexp_replace(
-        nullif(regexp_extract(signed(written), pattern), ''), concat('[^0-9+', mark, '-]'), '', 'g'), mark, '.'), signed(written))
+        nullif(regexp_extract(signed(written), pattern), ''), concat('[^0-9+', mark, '-]'), '', 'g'), mark, '.'),
+        case when mark = '.' or written not like '%.%' then signed(written) end)         -- 1.5 is no number where 1,5 is one
 end;
 create or replace macro as_whole(written) as
     case when try_cast(written as decimal(18, 4)) = try_cast(written as integer) then written end;

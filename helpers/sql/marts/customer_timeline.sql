@@ -14,16 +14,21 @@ from mart_subscriptions
 union all
 select customer_id, paused_at, 'subscriptions', 'plan paused', subscription_id, plan_id, null, false
 from mart_subscriptions
-where paused_at is not null
+where is_last and paused_at is not null
 union all
 select customer_id, resumed_at, 'subscriptions', 'plan resumed', subscription_id, plan_id, null, false
 from mart_subscriptions
-where resumed_at is not null
+where is_last and resumed_at is not null
 union all
 select s.customer_id, s.ended_at, 'subscriptions', 'plan ended', s.subscription_id, s.plan_id, null, false
 from mart_subscriptions as s
 cross join run
-where s.ended_at < run.as_of
+where s.is_last and s.ended_at < run.as_of
+union all                                            -- past due beyond the days of grace
+select s.customer_id, s.paid_until, 'subscriptions', 'plan lapsed', s.subscription_id, s.plan_id, null, false
+from mart_subscriptions as s
+cross join run
+where s.is_last and s.pays and s.past_due_since is not null and s.paid_until < run.as_of and coalesce(s.paid_until < s.ended_at, true)
 union all
 select customer_id, started_at, 'addons', 'add-on started', addon_id, addon_id, null, true from mart_addons where started_at is not null
 union all

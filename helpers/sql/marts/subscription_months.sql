@@ -1,10 +1,10 @@
 -- one row per customer, plan and month whose end finds a paying or paused subscription: its MRR and the MRR that is paused
 with live as (
     select
-        s.customer_id, s.plan_id, c.month, s.currency, cast(c.month_start as date) as start_day, cast(c.month_end as date) as end_day,
+        s.customer_id, s.plan_id, c.month, s.currency, cast(c.month_start as date) as first_day, cast(c.month_end as date) as next_day,
         case when s.discount_ends_at < c.month_end then s.full_mrr else s.discounted_mrr end as mrr,
         -- a snapshot holds the last pause and the last resumption: one before the pause ends an earlier one
-        s.paused_at < c.month_end and coalesce(s.resumed_at >= c.month_end or s.resumed_at < s.paused_at, true)
+        coalesce(s.paused_at < c.month_end, false) and coalesce(s.resumed_at >= c.month_end or s.resumed_at < s.paused_at, true)
             and run.pauses <> 'unchanged' as paused
     from mart_subscriptions as s
     cross join run
@@ -13,14 +13,14 @@ with live as (
         and s.paid_from < c.month_end and s.paid_until >= c.month_end
     where s.pays
 ),
-priced as (                                          -- in the report's currency: at the rate of the end, and at that of the start
+priced as (                                          -- in the report's currency: at the last rate before the month's end, and before its start
     select
         l.customer_id, l.plan_id, l.month, l.paused,
         cast(round(l.mrr * coalesce(e.rate, 1), 4) as decimal(18, 4)) as mrr,
         cast(round(l.mrr * coalesce(s.rate, e.rate, 1), 4) as decimal(18, 4)) as mrr_fixed
     from live as l
-    left join rates as e on e.currency = l.currency and e.day = l.end_day
-    left join rates as s on s.currency = l.currency and s.day = l.start_day
+    left join rates as e on e.currency = l.currency and e.day = l.next_day - 1
+    left join rates as s on s.currency = l.currency and s.day = l.first_day - 1
     where l.mrr > 0
 )
 select

@@ -1,7 +1,16 @@
--- one row per subscription and version, with its monthly amount in its currency and the span over which it pays
-with known as (
+-- one row per subscription, plan and version, with its monthly amount in its currency and the span over which it pays
+with versions as (                                   -- one that names no end goes on until the next one begins
+    select v.subscription_id, v.valid_from, min(n.valid_from) as next_from
+    from staged_subscriptions as v
+    left join staged_subscriptions as n
+        on n.subscription_id = v.subscription_id and n.valid_from > v.valid_from and n.stage = 'kept'
+    where v.stage = 'kept'
+    group by v.subscription_id, v.valid_from
+),
+known as (
     select
-        s.* exclude (ended_at),
+        s.* exclude (ended_at, valid_to),
+        least(s.valid_to, v.next_from) as valid_to, v.next_from is null as is_last,
         case when run.churn_moment = 'cancel' then least(s.canceled_at, s.ended_at) else s.ended_at end as ended_at,
         case when run.mrr_includes_discounts then s.discount_amount else cast(0 as decimal(18, 4)) end as discount,
         -- a month of an interval: year 1/12, month 1, week 52/12, day 365.25/12 = 1461/48
@@ -10,6 +19,7 @@ with known as (
         cast(s.past_due_since as date) + run.grace_days as grace_ends_on
     from staged_subscriptions as s
     cross join run
+    inner join versions as v on v.subscription_id = s.subscription_id and v.valid_from = s.valid_from
     where s.stage = 'kept'
 ),
 priced as (
@@ -37,8 +47,10 @@ spanned as (
 select
     subscription_id, valid_from, customer_id, plan_id, unit_amount, currency, "interval" as billing, interval_count, quantity,
     discount_amount, discount_ends_at, status, contract, started_at, trial_ended_at, ended_at, canceled_at, cancel_reason,
-    churn_kind, past_due_since, paused_at, resumed_at, valid_to, full_mrr, discounted_mrr,
+    churn_kind, past_due_since, paused_at, resumed_at, valid_to, is_last, full_mrr, discounted_mrr,
     paid_from,
     least(ends_at, coalesce(cast(grace_ends_on as timestamp), ends_at)) as paid_until,
-    full_mrr > 0 and paid_from < least(ends_at, coalesce(cast(grace_ends_on as timestamp), ends_at)) as pays
+    full_mrr > 0 and coalesce(lower(status) not in ('free', 'incomplete', 'incomplete_expired'), true)
+        and coalesce(lower(status) not in ('trialing', 'trial') or trial_ended_at is not null, true)
+        and paid_from < least(ends_at, coalesce(cast(grace_ends_on as timestamp), ends_at)) as pays
 from spanned

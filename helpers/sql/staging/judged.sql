@@ -5,6 +5,7 @@ with named as (
         raw.file, raw.line, raw.misread, raw.misread_value, run.*{% for column in table.columns %},
         {% if column in people %}coalesce(known_{{ column }}.person_id, raw."{{ column }}")
         {%- elif column in table.accepted %}lower(raw."{{ column }}")
+        {%- elif column == "month" %}cast(cast(raw."month" as date) - cast(extract(day from raw."month") - 1 as integer) as timestamp)
         {%- elif "currency" in column %}upper(raw."{{ column }}")
         {%- else %}raw."{{ column }}"{% endif %} as "{{ column }}"
     {%- endfor %}
@@ -20,6 +21,7 @@ converted as (
     select
         named.file, named.line, named.misread, named.misread_value, named.as_of, named.no_internals{% for column, kind in table.columns.items() %},
         {% if column in table.convert %}cast(at_rate(named."{{ column }}", rates.rate, {{ below[kind] }}) as {{ kind }})
+        {%- elif column == "currency" and table.convert %}case when rates.rate is null then coalesce(named.currency, report_currency) else report_currency end
         {%- elif column == "currency" %}coalesce(named.currency, report_currency)
         {%- else %}named."{{ column }}"{% endif %} as "{{ column }}"
     {%- endfor %},
@@ -41,6 +43,13 @@ filled as (
         {% if column in table.defaults %}coalesce("{{ column }}", {{ table.defaults[column] }}) as {% endif %}"{{ column }}"
     {%- endfor %}
     from converted
+),
+seen as (                                            -- what is told of a row only after as_of is blank, before it is judged
+    select
+        file, line, misread, misread_value, as_of, no_internals, unconverted, has_rates, day_rate, too_large{% for column in table.columns %},
+        {% if column in table.known %}case when {{ table.known[column] }} then "{{ column }}" end as {% endif %}"{{ column }}"
+    {%- endfor %}
+    from filled
 ),
 faulty as (                                          -- the first rule that a row breaks, with its column
     select
@@ -73,7 +82,7 @@ faulty as (                                          -- the first rule that a ro
             when no_internals and customer_id in (select customer_id from staged_customers where stage = 'kept' and is_internal) then 'internal customer|customer_id'
         {%- endif %}
         end as fault
-    from filled
+    from seen
 )
 select
     file, line{% for column in table.columns %}, "{{ column }}"{% endfor %},

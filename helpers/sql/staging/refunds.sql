@@ -18,7 +18,7 @@ select
         sum(case when t.type = 'sale' and t.status = 'paid' then t.amount else 0 end) > 0
         and max(r.refunded) = -sum(case when t.type = 'sale' and t.status = 'paid' then t.amount else 0 end)
         and max(r.last_day) <= cast(min(t.transacted_at) as date) + max(r.void_days), false
-    ) as void                                        -- it counts as if it had not been
+    ) as void                                        -- no order and no purchase; its money stays on its days
 from staged_transactions as t
 inner join returned as r on r.transaction_id = t.transaction_id
 where t.stage = 'kept'

@@ -1,4 +1,4 @@
--- one row per row read of a table: as judged, the second with a key rejected, and what is dated at or after as_of blanked
+-- one row per row read of a table: as judged, the second with a key rejected
 with keyed as (
     select
         *,
@@ -10,8 +10,7 @@ with keyed as (
 )
 select
     k.file, k.line{% for column in table.columns %},
-    {% if column in table.known %}case when {{ table.known[column] }} then k."{{ column }}" end as "{{ column }}"
-    {%- else %}k."{{ column }}"{% endif %}
+    k."{{ column }}"
 {%- endfor %},
     k.moment, k.latest, k.worth,
     case when k.stage = 'kept' and k.copy > 1 then 'rejected' else k.stage end as stage,
@@ -19,4 +18,3 @@ select
     case when k.stage = 'kept' and k.copy > 1 then '{{ table.key | join(", ") }}' else k.rule_column end as rule_column,
     case when k.stage = 'kept' and k.copy > 1 then cast(k."{{ (table.key or ["file"])[0] }}" as varchar) else k.rule_value end as rule_value
 from keyed as k
-cross join run

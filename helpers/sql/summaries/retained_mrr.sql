@@ -6,8 +6,9 @@ with spans as (
 pairs as (
     select
         c.month, p.span, b.customer_id, cast(b.mrr_end as decimal(20, 4)) as base,
-        cast(coalesce(n.mrr_end, 0) as decimal(20, 4)) as now,
-        cast(least(coalesce(n.mrr_end, 0), b.mrr_end) as decimal(20, 4)) as kept
+        -- a month later at the rates of its start, so that no customer is lost to a rate; twelve months later as it is
+        cast(coalesce(case p.span when 1 then n.mrr_end_fixed else n.mrr_end end, 0) as decimal(20, 4)) as now,
+        cast(least(coalesce(case p.span when 1 then n.mrr_end_fixed else n.mrr_end end, 0), b.mrr_end) as decimal(20, 4)) as kept
     from calendar as c
     cross join run
     cross join spans as p
