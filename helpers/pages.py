@@ -132,6 +132,11 @@ class Page:
         columns = {"metric": names, **text, "n": found["n"].to_numpy(), "method": found["method"].fillna("").to_numpy()}
         return self.table(pd.DataFrame(columns), caption)
 
+    def unlike(self, frame: pd.DataFrame, caption: str, units: dict[str, str]) -> HTML:
+        """A table of unlike rows. units : column -> the column that names its unit row by row, which is not shown."""
+        text = {name: self.texts(frame.assign(unit=frame[unit]), name) for name, unit in units.items()}
+        return self.table(frame.drop(columns=[*units.values()]).assign(**text), caption)
+
     def figure(self, draw: Callable, frame: pd.DataFrame, finding: str, measure: str, window: str, *, source: str,
                unit: str, n: float | None = None, data: pd.DataFrame | None = None,
                units: dict[str, str] | None = None, **options) -> HTML:

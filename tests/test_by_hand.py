@@ -14,6 +14,7 @@ from helpers import verdicts
 from helpers.contracts import definitions
 from helpers.marts import prepare
 from helpers.metrics import data_prep, frame, ltv_cac, pricing, retention, rfm
+from helpers.metrics.spread import definition_spread
 
 NONE = math.nan
 DAY_RATE = 1.1 ** (1 / 12)                              # 1 + d: a year at 10 %
@@ -303,3 +304,22 @@ def test_every_figure_of_the_ledger_has_its_gap(odd):
     assert tied.to_dict() == pytest.approx({
         ("2024-03", "net_revenue"): 2 / 40, ("2024-04", "net_revenue"): -17 / 200, ("2024-04", "mrr"): 0,
         ("2024-04", "active_customers"): -2 / 10, ("2024-04", "refunds"): 6 / 24, ("2024-04", "marketing_spend"): 5 / 100})
+
+
+def test_the_month_by_other_definitions(odd):
+    """April: tia and ina left, nobody came back; 6 at the start, 8 at the end, ina and dee acquired."""
+    table = definition_spread(
+        odd.frame("summaries/months"), odd.frame("summaries/returned"), given=odd.given, in_month_churn="apart", lifetime=LIFE,
+        margin=G).set_index(["measure", "definition"])["value"]
+    assert table["customer churn"].to_dict() == pytest.approx({
+        "this report": 1 / 6, "ChartMogul": 1 / 6, "ChartMogul for shops": 2 / 7, "Stripe": 2 / 8, "ProfitWell": 1 / 6,
+        "Maxio": 2 / 6, "Baremetrics": 2 / 6})
+    assert table["revenue churn"].to_dict() == pytest.approx({       # churn 45, contraction 30, expansion 30, back 20, resumed 20
+        "this report": 75 / 207, "Maxio": 75 / 207, "Maxio, net": 25 / 207, "ChartMogul, net": 25 / 207,
+        "Baremetrics, net": 15 / 207, "ProfitWell, net": 5 / 207, "Stripe": NONE}, nan_ok=True)
+    # ChartMogul: lea, one of seven in February, in six months: 1/42
+    assert table["LTV"].to_dict() == pytest.approx({
+        "this report": A * LIFE, "ChartMogul": A * 42, "ChartMogul for shops": A * 7 / 2, "Stripe": A * 4, "ProfitWell": A * 6,
+        "Maxio": A * 3, "Baremetrics": A * 3})
+    # 126 of the active, 50 of ina beside it
+    assert table["ARPU"].to_list() == pytest.approx([126 / 8, 224 / 8, 176 / 6, 176 / 8, 176 / 7, 176 / 5])
