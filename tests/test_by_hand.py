@@ -314,7 +314,7 @@ def test_the_month_by_other_definitions(odd):
     assert table["customer churn"].to_dict() == pytest.approx({
         "this report": 1 / 6, "ChartMogul": 1 / 6, "ChartMogul for shops": 2 / 7, "Stripe": 2 / 8, "ProfitWell": 1 / 6,
         "Maxio": 2 / 6, "Baremetrics": 2 / 6})
-    assert table["revenue churn"].to_dict() == pytest.approx({       # churn 45, contraction 30, expansion 30, back 20, resumed 20
+    assert table["revenue churn"].to_dict() == pytest.approx({  # churn 45, contraction 30; expansion 30, back 20, resumed 20
         "this report": 75 / 207, "Maxio": 75 / 207, "Maxio, net": 25 / 207, "ChartMogul, net": 25 / 207,
         "Baremetrics, net": 15 / 207, "ProfitWell, net": 5 / 207, "Stripe": NONE}, nan_ok=True)
     # ChartMogul: lea, one of seven in February, in six months: 1/42
