@@ -3,4 +3,4 @@ select count(distinct s.customer_id) as customers
 from mart_spells as s
 cross join run
 inner join mart_customer_months as m on m.customer_id = s.customer_id and m.month = run.report_month
-where run.has_subscriptions and month_of(s.ended_on) = run.report_month and m.active_start and m.active_end
+where month_of(s.ended_on) = run.report_month and m.active_start and m.active_end
