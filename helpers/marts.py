@@ -78,8 +78,8 @@ class Book:
         if query == "summaries/columns":
             return {"columns": sorted(self.engine.table("source_columns").fetchall())}
         if query == "summaries/duplicates":
-            given = [table for name, table in TABLES.items() if name in self.given]
-            return {"tables": [table for table in given if not table.key or table.name == BOOKS[0]]}
+            keyless = [table for name, table in TABLES.items() if name in self.given and not table.key]
+            return {"tables": [TABLES[BOOKS[0]], *keyless]}  # sales are empty where none are given, but there
         return {}
 
     def read(self, name: str) -> pd.DataFrame:

@@ -132,6 +132,12 @@ class Page:
         columns = {"metric": names, **text, "n": found["n"].to_numpy(), "method": found["method"].fillna("").to_numpy()}
         return self.table(pd.DataFrame(columns), caption)
 
+    def unlike(self, frame: pd.DataFrame, caption: str, units: dict[str, str]) -> HTML:
+        """A table of unlike rows. units : column -> the column that names its unit row by row, which is not shown."""
+        text = {name: [tables.number(value, kind, self.formats, digits=2) if kind == "share" else self.number(value, kind)
+                       for value, kind in zip(frame[name], frame[unit], strict=True)] for name, unit in units.items()}
+        return self.table(frame.drop(columns=[*units.values()]).assign(**text), caption)
+
     def figure(self, draw: Callable, frame: pd.DataFrame, finding: str, measure: str, window: str, *, source: str,
                unit: str, n: float | None = None, data: pd.DataFrame | None = None,
                units: dict[str, str] | None = None, **options) -> HTML:

@@ -157,6 +157,14 @@ class TestCards:
         assert self.card(*rows, ids=["ltv", "arpa", "mrr"]).select("li") == []
 
 
+def test_unlike_rows_have_each_its_own_unit_and_shares_two_digits(page):
+    rows = [("churn", 0.08571, "share"), ("worth", 50.0, "money"), ("none", np.nan, "share")]
+    frame = pd.DataFrame(rows, columns=["rule", "value", "kind"])
+    shown = soup(page.unlike(frame, "By rule", {"value": "kind"}))
+    assert [[cell.get_text(strip=True) for cell in row.find_all(["td", "th"])] for row in shown.find_all("tr")] == [
+        ["Rule", "Value"], ["churn", "8,57\xa0%"], ["worth", "50,00 EUR"], ["none", "–"]]
+
+
 def test_a_metric_table_keeps_the_order_asked_for_and_each_unit(page):
     rows = metrics(("ltv", 120.0, {"low": 90.0, "high": 150.0, "method": "sBG"}),
                    ("logo_churn_rate", 0.05, {"unit": "share"}),

@@ -80,6 +80,11 @@ def test_the_number_of_a_day_is_what_spreadsheets_count_from_1900(tmp_path):
         datetime(2023, 3, 15), datetime(2000, 1, 1, 12), datetime(2023, 3, 15, 18), None, None]
 
 
+def test_a_book_of_subscriptions_alone_has_no_lines_to_repeat(make):
+    row = {"subscription_id": "s1", "customer_id": "ann", "plan_id": "basic", "unit_amount": 10, "interval": "month"}
+    assert make("2024-05", subscriptions=[row | {"started_at": "2024-01-05"}]).frame("summaries/duplicates").empty
+
+
 def test_stamps_may_be_unsorted_and_repeated_and_carry_utc(make):
     stamps = ["2024-05-17 01:53:44 UTC", "2024-05-03 10:00:00 UTC", "2024-05-17 01:53:44 UTC", "2024-05-03 10:00:01 UTC"]
     book = make("2024-05", transactions=[sale("ann", stamp, 5) for stamp in stamps])
