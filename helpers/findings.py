@@ -106,6 +106,17 @@ def largest(table: pd.DataFrame, value: str, what: str, share: str = "", of: str
     return f"{top.name}{aside} bring {number(top[value], 'share', formats)} of {what}"
 
 
+def concentrated(table: pd.DataFrame, what: str, formats: Formats = PLAIN) -> str:
+    """How much of `what` hangs on few customers. table : concentration."""
+    at = table.set_index("measure")["value"]
+    if at.isna().all():
+        return f"No customer brought {what} in the last 12 months"
+    top, one = (number(at[name], "share", formats) for name in ("top 10%", "largest customer"))
+    n, gini = number(table["n"].iloc[0], "count", formats), number(at["Gini coefficient"], "ratio", formats, bare=True)
+    return (f"The top 10% of {n} customers brought {top} of the {what} of the last 12 months, the largest alone {one}; "
+            f"Gini coefficient {gini}")
+
+
 def crossing(curve: pd.DataFrame, target: float) -> str:
     """When a cumulative curve (`month`, `margin`) reaches a cost."""
     reached = curve.loc[curve["margin"] >= target, "month"]
