@@ -11,7 +11,6 @@ from helpers.models import bgnbd, gamma_gamma, sbg
 from helpers.models.horizon import months_ahead
 from helpers.models.survival import kaplan_meier
 
-WHOLE = ("all", "all")
 NO_MONTHS = pd.DataFrame({"dimension": "", "member": "", "age": 0, "worth": 0.0}, index=[]).astype({"age": int, "worth": float})
 NO_PURCHASES = pd.DataFrame(columns=["x", "last_days", "observed_days"], dtype=int).assign(worth=0.0, worth_of_spend=0.0)
 
@@ -24,17 +23,17 @@ def estimates(tables: dict[str, pd.DataFrame], result, *, policy, subscriptions:
     margin, headline = ltv.gross_margin(tables["costs"], policy.gross_margin), result.metrics.set_index("metric").loc["ltv"]
     fits = {key: part.set_index("parameter")["value"] for key, part in result.models.groupby(["model", "dimension", "member"])}
     reason = headline["method"] if pd.isna(headline["value"]) else ""
-    if not reason and subscriptions and ("sbg", *WHOLE) not in fits:
+    if not reason and subscriptions and ("sbg", "all", "all") not in fits:
         reason = "not_estimable: too few departures to go beyond the ages seen"
     method = reason or ("MRR × survival of the plan at the start" if subscriptions else "BG/NBD × Gamma-Gamma")
     terms = {"margin": margin.value, "basis": margin.basis, "method": method, "known": not reason}
     how = {"margin": margin.value, "horizon": policy.horizon_months, "rate": ltv.monthly_rate(policy.annual_discount_rate)}
-    months, purchases = NO_MONTHS, NO_PURCHASES
-    if not reason and subscriptions:
-        months = month_factors(tables, fits, policy.min_customers, **how)
-    elif not reason:
-        purchases = purchase_factors(tables["purchases"], fits, **how)
-    return {"account_terms": pd.DataFrame([terms]), "months_ahead": months, "purchases_ahead": purchases}
+    frames = {"account_terms": pd.DataFrame([terms]), "months_ahead": NO_MONTHS, "purchases_ahead": NO_PURCHASES}
+    if reason:
+        return frames
+    if subscriptions:
+        return frames | {"months_ahead": month_factors(tables, fits, policy.min_customers, **how)}
+    return frames | {"purchases_ahead": purchase_factors(tables["purchases"], fits, **how)}
 
 
 def month_factors(tables, fits, least: int, *, margin: float, horizon: int, rate: float) -> pd.DataFrame:
@@ -45,7 +44,7 @@ def month_factors(tables, fits, least: int, *, margin: float, horizon: int, rate
     sums, ends, ages = tables["customer_value"], tables["survival"], np.arange(len(tables["months"]) + 1)
     many = sums.loc[(sums["dimension"] == "plan") & (sums["customers"] >= least), "member"]
     parts = []
-    for key in [WHOLE, *(("plan", plan) for plan in many if ("sbg", "plan", plan) in fits)]:
+    for key in [("all", "all"), *(("plan", plan) for plan in many if ("sbg", "plan", plan) in fits)]:
         model = sbg.Sbg(*fits["sbg", *key][["alpha", "beta"]])
         worth = margin * months_ahead(kaplan_meier(ltv.select(ends, key)), model, ages[-1], horizon, rate)
         parts.append(pd.DataFrame({"dimension": key[0], "member": key[1], "age": ages, "worth": worth}))
@@ -56,8 +55,8 @@ def purchase_factors(counts: pd.DataFrame, fits, *, margin: float, horizon: int,
     """What purchases to come will bring, by `x, last_days, observed_days`: `worth` and, for each unit spent on the x repeat
     days, `worth_of_spend` more, for E[M | x, m] is a line in x·m. counts : from `summaries/purchases`.
     """
-    model = bgnbd.BgNbd(*fits["bg_nbd", *WHOLE][["r", "alpha", "a", "b"]])
-    money = gamma_gamma.GammaGamma(*fits["gamma_gamma", *WHOLE][["p", "q", "v"]])
+    model = bgnbd.BgNbd(*fits["bg_nbd", "all", "all"][["r", "alpha", "a", "b"]])
+    money = gamma_gamma.GammaGamma(*fits["gamma_gamma", "all", "all"][["p", "q", "v"]])
     (x, t_x, T, _), factors = weeks(counts), (1 + rate) ** -(np.arange(1, horizon + 1) - 0.5)
     alike, which = np.unique([x, T], axis=1, return_inverse=True)  # who is alive buys by x and T alone: few pairs
     ages = np.arange(horizon + 1)[:, None] * WEEKS_A_MONTH
@@ -67,39 +66,13 @@ def purchase_factors(counts: pd.DataFrame, fits, *, margin: float, horizon: int,
     return counts[["x", "last_days", "observed_days"]].assign(worth=mean * money.v, worth_of_spend=mean)
 
 
-def top(accounts: pd.DataFrame) -> pd.DataFrame:
-    """Table account_value: the accounts of most value and all others, each with its share of all value.
-
-    accounts : from `summaries/account_value`. Where nothing is predicted the share is of what was brought so far.
-    """
-    worth = accounts["total"].fillna(accounts["historic"])
-    return accounts.drop(columns="place").assign(share=worth / worth.sum() if worth.sum() > 0 else np.nan)
-
-
 def account_checks(accounts: pd.DataFrame, terms: pd.DataFrame, tables, *, given: set[str]) -> pd.DataFrame:
     """What the accounts add up to: revenue so far × margin, and customers × mean, both counted without the accounts."""
     months, sums = tables["months"], accounts[["historic", "predicted", "predicted_for"]].sum()
     revenue = months["revenue_known" if "transactions" in given else "mrr_end"].sum()
     people = months["active_end"].iloc[-1] if "subscriptions" in given else tables["purchases"]["customers"].sum()
     rows = [("accounts: historic = revenue of known customers × margin", terms["margin"].iloc[0] * revenue, sums["historic"])]
-    if terms["known"].iloc[0] and sums["predicted_for"]:
-        mean = sums["predicted"] / sums["predicted_for"]
-        rows.append(("accounts: predicted = customers × mean", people * mean, sums["predicted"]))
-    table = pd.DataFrame(rows, columns=["check", "expected", "actual"])
-    return checks(table.assign(scope="all", tolerance=0.005))
-
-
-def concentration(sums: pd.DataFrame) -> pd.DataFrame:
-    """Table concentration: `measure, customers, revenue, value, unit, n`; the top shares, the largest account's and Gini.
-
-    sums : from `summaries/concentration`. Gini = Σ (2i − n − 1)·y_i ÷ (n·Σ y), i from the smallest y: the mean difference of
-    two customers over twice their mean, with i = j among the pairs, so that one who has all gives (n − 1)/n.
-    """
-    [row] = sums.to_dict("records")
-    n, revenue = row["customers"], row["revenue"]
-    rows = [("largest customer", min(n, 1), row["largest"])]
-    rows += [(f"top {cut}%", n * cut / 100, row[f"top_{cut}"]) for cut in (1, 5, 10, 20)]
-    table = pd.DataFrame(rows, columns=["measure", "customers", "revenue"])
-    table = table.assign(value=table["revenue"] / revenue if n else np.nan, unit="share")
-    gini = {"measure": "Gini coefficient", "value": row["rank_sum"] / (n * revenue) if n else np.nan, "unit": "ratio"}
-    return pd.concat([table, pd.DataFrame([gini])], ignore_index=True).assign(n=n)
+    if terms["known"].iloc[0]:
+        expected = people * sums["predicted"] / sums["predicted_for"]
+        rows.append(("accounts: predicted = customers × mean", expected, sums["predicted"]))
+    return checks(pd.DataFrame(rows, columns=["check", "expected", "actual"]).assign(scope="all", tolerance=0.005))

@@ -64,8 +64,7 @@ def months_ahead(table: pd.DataFrame, model: Sbg, ages: int, horizon: int, rate:
     """
     seen = int(table.loc[(table["month"] == 0) | (table["at_risk"] >= min_at_risk), "month"].max())
     known, hazard = table[table["month"].between(1, seen)], model.hazard(np.arange(1, ages + horizon + 1))
-    events, at_risk = known["events"].to_numpy(dtype=float), known["at_risk"].to_numpy(dtype=float)
-    rates = np.divide(events, at_risk, out=np.zeros_like(events), where=at_risk > 0)
+    rates = (known["events"] / known["at_risk"].clip(lower=1)).to_numpy()
     hazard[: len(rates)] = rates[: len(hazard)]
     stay = np.lib.stride_tricks.sliding_window_view(1 - hazard, horizon).cumprod(axis=1)
     return stay @ (1 + rate) ** -np.arange(1, horizon + 1, dtype=float)
