@@ -78,8 +78,9 @@ class TestSales:
         sale("cat", "2024-06-01", 8), sale("cat", "2024-06-11", -8),                            # a refund is no purchase
         sale("dan", "2024-06-05", -40),                                                         # has never bought
         sale(None, "2024-06-05", 999)]
-    AHEAD = pd.DataFrame([(0, 0, 29, 3.0, 0.0), (2, 20, 29, 4.0, 0.25)],
-                         columns=["x", "last_days", "observed_days", "worth", "worth_of_spend"])
+    AHEAD = pd.DataFrame([
+        (0, 0, 29, 3.0, 0.0), (2, 20, 29, 4.0, 0.25), (1, 20, 29, 999, 9), (2, 19, 29, 999, 9), (2, 20, 28, 999, 9)],
+        columns=["x", "last_days", "observed_days", "worth", "worth_of_spend"])
 
     def test_purchases_to_come_by_what_was_bought_and_spent(self, make):
         found = valued(make("2024-06", transactions=self.LINES), purchases=self.AHEAD)

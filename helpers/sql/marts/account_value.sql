@@ -58,5 +58,5 @@ select
         when has_subscriptions then 'not paying at the month end'
         else 'no purchase that the model takes'
     end as method,
-    basis, known and modelled as modelled
+    basis, modelled
 from valued
