@@ -310,6 +310,7 @@ class TestConcentration:
         # 10 customers: 40, three of 20, six of 10: 160; the top 20 % are the first and one of the three
         found = self.table([20, 10, 10, 20, 40, 10, 10, 20, 10, 10])
         assert found.loc[["top 10%", "top 20%"], "revenue"].to_list() == [40, 60]
+        assert self.table([0.0007] * 5).loc["top 1%", "revenue"] == 0.000035             # not rounded
         assert found.loc["Gini coefficient", "value"] == pytest.approx(self.mean_difference([40] + [20] * 3 + [10] * 6))
 
     def test_who_is_left_with_nothing_or_less_does_not_count(self):

@@ -33,21 +33,21 @@ cut as (
 held as (
     select                                           -- a cut within equal customers, or within one, takes its part of them
         place, measure, max(n) as n, max(wanted) as customers,
-        sum(cast(revenue * greatest(0, least(customers, wanted - ahead)) as decimal(38, 6))) as part,
-        sum(cast(revenue * customers as decimal(38, 4))) as whole
+        cast(sum(cast(revenue * greatest(0, least(customers, wanted - ahead)) as decimal(38, 6))) as double) as part,
+        cast(sum(cast(revenue * customers as decimal(38, 4))) as double) as whole
     from cut
     group by place, measure
     union all
     -- Σ (2i − n − 1)·y ÷ (n·Σ y), i from the smallest: the i of a row's customers add up to customers·(2n − 2·ahead − customers + 1) ÷ 2
     select
         6, 'Gini coefficient', max(n), null,
-        sum(cast(cast(revenue * customers as decimal(38, 4)) * (n - customers - 2 * ahead) as decimal(38, 4))),
-        sum(cast(cast(revenue * customers as decimal(38, 4)) * n as decimal(38, 4)))
+        cast(sum(cast(cast(revenue * customers as decimal(38, 4)) * (n - customers - 2 * ahead) as decimal(38, 4))) as double),
+        cast(sum(cast(cast(revenue * customers as decimal(38, 4)) * n as decimal(38, 4))) as double)
     from placed
     having count(*) > 0
 )
 select
     place, measure, cast(customers as double) as customers, case when place < 6 then part end as revenue,
-    cast(part as double) / cast(whole as double) as value, cast(n as bigint) as n
+    part / whole as value, cast(n as bigint) as n
 from held
 order by place
