@@ -82,6 +82,7 @@ MARTS: dict[str, tuple[str, ...]] = {
     "customer_360": ("customer_id",),
     "customer_timeline": ("customer_id", "happened_at", "table", "what", "id", "detail", "amount"),
 }
+DERIVED = {"account_value": ("customer_id",)}  # marts that rest on estimates, written by the page that makes these
 LIFETIMES = ("lifetime_", "ltv", "payback_", "max_cac")  # how the metrics begin that need a history to be judged
 NAMED = {"months": "months of history", "customers": "customers", "ends": "customers who left"}  # what lifetimes rest on
 SPILL = "spill-"  # how folders in a run's folder begin that hold what did not fit into memory

@@ -106,6 +106,16 @@ def largest(table: pd.DataFrame, value: str, what: str, share: str = "", of: str
     return f"{top.name}{aside} bring {number(top[value], 'share', formats)} of {what}"
 
 
+def concentrated(table: pd.DataFrame, what: str, formats: Formats = PLAIN) -> str:
+    """How much of `what` hangs on few customers. table : concentration."""
+    if table.empty:
+        return f"No customer brought {what} in the last 12 months"
+    at, n = table.set_index("measure")["value"], number(table["n"].iloc[0], "count", formats)
+    top, one = (number(at[name], "share", formats) for name in ("top 10%", "largest customer"))
+    gini = number(at["Gini coefficient"], "ratio", formats, bare=True)
+    return f"The top 10% of {n} customers brought {top} of 12 months' {what}, the largest alone {one}; Gini coefficient {gini}"
+
+
 def crossing(curve: pd.DataFrame, target: float) -> str:
     """When a cumulative curve (`month`, `margin`) reaches a cost."""
     reached = curve.loc[curve["margin"] >= target, "month"]

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from helpers.contracts import BELOW, BOOKS, KEPT, MARTS, ROOT, TABLES, ReportError
+from helpers.contracts import BELOW, BOOKS, DERIVED, KEPT, MARTS, ROOT, TABLES, ReportError
 from helpers.demo import FILES, recipe, write_demo
 from helpers.engine import Engine, read_sql, template
 from helpers.params import Params, Policy, load_params, month_index, month_label, month_start
@@ -106,6 +106,14 @@ class Book:
     def words(self) -> tuple[str, str] | None:
         """The analyst's commentary on the month and its signature, if there is one."""
         return commentary(self.params)
+
+    def derive(self, name: str, **frames: pd.DataFrame) -> None:
+        """Write a mart that rests on estimates and make it readable; its query joins the small `frames` by their names."""
+        for given, frame in frames.items():
+            self.engine.connection.from_df(frame).create_view(given)  # a view gives way where the cell is run again
+        path = self.run_dir / "marts" / f"{name}.parquet"
+        self.engine.write(f"marts/{name}", path, DERIVED[name])
+        self.engine.register(f"mart_{name}", path)
 
     def save(self, name: str, frame: pd.DataFrame) -> pd.DataFrame:
         """Write `tables/<name>.csv`, unrounded and safe to open in a spreadsheet; returns the frame."""

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from conftest import predicted
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
@@ -287,7 +288,7 @@ def test_any_cell_may_hold_anything(tmp_path):
                     row[place] = written
                 rows.append(row)
         book[table] = Sheet(header, rows)
-    made = marts.prepare(str(write_book(tmp_path, book)), None, str(tmp_path / "run"))
+    made = predicted(marts.prepare(str(write_book(tmp_path, book)), None, str(tmp_path / "run")))
     account_for(made.engine, {table: sheet for table, sheet in book.items() if not TABLES[table].convert})
     for table, sheet in book.items():
         point_at_lines(made.engine, table, sheet)
@@ -416,7 +417,7 @@ def versions(request, tmp_path_factory):
     made = {}
     for way in (write_tables, in_three_files, as_parquet, with_later_rows):
         folder = tmp_path_factory.mktemp(way.__name__)
-        made[way.__name__] = marts.prepare(str(way(folder, tables)), None, str(folder / "run"))
+        made[way.__name__] = predicted(marts.prepare(str(way(folder, tables)), None, str(folder / "run")))
     return made
 
 

@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+from conftest import predicted
 from pandas.testing import assert_frame_equal
 
 from helpers import marts
@@ -634,7 +635,7 @@ def extracts(tmp_path_factory, write_params):
             rows.loc[rows["ended_at"] >= as_of, "ended_at"] = ""
         rows.to_csv(then / f"{name}.csv", index=False)
     params = [write_params(folder, "2024-12", list(FILES)) for folder in (later, then)]
-    return [prepare(str(path), None, str(path.parent / "run")) for path in params]
+    return [predicted(prepare(str(path), None, str(path.parent / "run"))) for path in params]
 
 
 ABOUT_FILES = {"inputs", "rows", "rejections", "rejected_rows", "trace"}

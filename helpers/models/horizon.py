@@ -55,3 +55,16 @@ def horizon_sum(
     share = float(worth[len(survival) :].sum() / value)
     bounds = float(value), float(value * np.exp(-half)), float(value * np.exp(half))
     return HorizonSum(*bounds, n, seen, share, tuple(curve))
+
+
+def months_ahead(table: pd.DataFrame, model: Sbg, ages: int, horizon: int, rate: float, min_at_risk: int = 10) -> np.ndarray:
+    """Expected discounted months to come of who has lived 0, 1, … `ages` months: Σ S(age + t)/S(age)·(1+d)^−t, t = 1 … H.
+
+    table, model, horizon, rate : as in `horizon_sum`, whose curve it goes on along.
+    """
+    seen = int(table.loc[(table["month"] == 0) | (table["at_risk"] >= min_at_risk), "month"].max())
+    known, hazard = table[table["month"].between(1, seen)], model.hazard(np.arange(1, ages + horizon + 1))
+    rates = (known["events"] / known["at_risk"].clip(lower=1)).to_numpy()
+    hazard[: len(rates)] = rates[: len(hazard)]
+    stay = np.lib.stride_tricks.sliding_window_view(1 - hazard, horizon).cumprod(axis=1)
+    return stay @ (1 + rate) ** -np.arange(1, horizon + 1, dtype=float)
