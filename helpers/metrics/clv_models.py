@@ -88,6 +88,12 @@ def new_customer_value(model: PurchaseModel, *, margin: float, horizon: int, rat
     return Estimate(float(value(model.purchases, model.spend)), float(low), float(high), model.purchases.customers)
 
 
+def revenue_by_month(model: PurchaseModel, horizon: int) -> np.ndarray:
+    """What a new customer is expected to spend: the first purchase, then month by month to `horizon`."""
+    bought = model.purchases.expected_new(np.arange(horizon + 1) * WEEKS_A_MONTH)
+    return model.spend.mean * np.append(1.0, np.diff(bought))
+
+
 def parameters(model: PurchaseModel, confidence: float, currency: str) -> pd.DataFrame:
     """clv_models rows of BG/NBD (time in weeks) and Gamma-Gamma (repeat days only)."""
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
