@@ -92,7 +92,7 @@ class TestLadder:
         # two months, the second a half as far as a year of 21 %: margin 75, discounted 50 + 25/1.1; keeping 10 + 5/1.1
         of = stream([100, 50], horizon=2, ages=np.array([0, 6]), annual_rate=0.21)
         table = self.rungs(methods(), of, MARGIN, COSTS)["value"]
-        assert table["discount"] == pytest.approx(25 / 1.1 - 25)
+        assert table[["revenue", "direct costs", "discount"]].to_list() == pytest.approx([150, -75, 25 / 1.1 - 25])
         assert table["retention costs"] == pytest.approx(-10 - 5 / 1.1)
 
     def test_rungs_add_up_to_the_metrics_or_the_check_fails(self):
@@ -118,6 +118,11 @@ class TestLadder:
         table = worth.ladder(methods(net=np.nan), stream(cac=np.nan), MARGIN, COSTS)
         assert table.set_index("label").loc["retention costs", "value"] == pytest.approx(-17.5)
         assert worth.ladder_steps(table)["label"].to_list() == ["revenue", "direct costs", "margin", "discounted"]
+
+    def test_a_total_of_nothing_stays_and_a_change_of_nothing_goes(self):
+        table = worth.ladder(methods(net=0.0), stream(cac=70.0), MARGIN, COSTS)
+        labels = ["revenue", "direct costs", "margin", "discounted", "retention costs", "CAC", "left"]
+        assert worth.ladder_steps(table)["label"].to_list() == labels and worth.ladder_checks(table)["passed"].all()
 
     def test_without_an_ltv_there_is_no_rung_and_no_check(self):
         nothing = methods(np.nan, np.nan, np.nan, "not_estimable: a snapshot")
@@ -284,6 +289,5 @@ class TestMemberStreams:
 
 def test_the_months_of_a_new_buyer_are_the_first_purchase_and_the_model_s_increments():
     # 20 a purchase, one in two months
-    purchases = SimpleNamespace(expected_new=lambda weeks: weeks * 84 / 365.25 / 2)
-    model = SimpleNamespace(purchases=purchases, spend=SimpleNamespace(mean=20.0))
-    assert revenue_by_month(model, 3) == pytest.approx([20, 10, 10, 10])
+    purchases, spend = SimpleNamespace(expected_new=lambda weeks: weeks * 84 / 365.25 / 2), SimpleNamespace(mean=20.0)
+    assert revenue_by_month(purchases, spend, 3) == pytest.approx([20, 10, 10, 10])

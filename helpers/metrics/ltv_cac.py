@@ -114,7 +114,8 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
                      margin.value, policy.annual_discount_rate, retained(months, tables["costs"], last), cost.value)
     source = replace(company, kept=0.0, cac=0.0)
     if not subscriptions:
-        bought = clv_models.revenue_by_month(model, policy.horizon_months + 1) if model else np.zeros(0)
+        bought = clv_models.revenue_by_month(
+            model.purchases, model.spend, policy.horizon_months + 1) if model else np.zeros(0)
         source = replace(source, ltv=headline[1], revenue=bought, curve=np.zeros(len(bought)),
                          ages=np.maximum(np.arange(len(bought)) - 0.5, 0), horizon=policy.horizon_months + 1)
     curve = pd.DataFrame({"month": np.arange(1, len(future.income) + 1), "margin": np.cumsum(future.income)})

@@ -103,8 +103,9 @@ def ladder(methods: pd.DataFrame, of: Stream, margin: Margin, costs: pd.DataFram
 
 def ladder_steps(table: pd.DataFrame) -> pd.DataFrame:
     """The rungs for a waterfall, `label, value, kind`: known, up to the last total, without changes of nothing."""
-    rungs = table[table["kind"].isin(["total", "change"])]
-    return rungs[(rungs["kind"] == "total")[::-1].cummax() & (rungs["value"] != 0)][["label", "value", "kind"]]
+    total = table["kind"] == "total"
+    shown = (total | (table["kind"] == "change") & (table["value"] != 0)) & total[::-1].cummax()
+    return table.loc[shown, ["label", "value", "kind"]]
 
 
 def ladder_checks(table: pd.DataFrame) -> pd.DataFrame:
