@@ -96,6 +96,14 @@ def bridge(table: pd.DataFrame, name: str, unit: str, formats: Formats = PLAIN) 
     return f"{text}: {' against '.join(parts)}" if parts else text
 
 
+def rungs(table: pd.DataFrame, unit: str, formats: Formats = PLAIN) -> str:
+    """What the last total of a ladder leaves of the first, and what takes most. table : as in `bridge`."""
+    totals, lost = table[table["kind"] == "total"], table[(table["kind"] == "change") & (table["value"] < 0)]
+    first, last = (f"{_brief(row.value, unit, formats)} ({row.label})" for row in totals.iloc[[0, -1]].itertuples())
+    most = f"; most is lost to {lost.loc[lost['value'].idxmin(), 'label']}" if len(lost) else ""
+    return f"A new customer is worth {last} of {first}{most}"
+
+
 def largest(table: pd.DataFrame, value: str, what: str, share: str = "", of: str = "", formats: Formats = PLAIN) -> str:
     """The row with the largest share; the index names the rows. `share`, `of` : a second share and what it is of."""
     known = table.dropna(subset=[value])

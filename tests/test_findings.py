@@ -109,6 +109,15 @@ def test_a_bridge_names_what_moved_it_most():
     assert findings.bridge(still, "MRR", "USD") == "MRR stayed at 100.00 USD"
 
 
+def test_a_ladder_says_what_is_left_and_what_took_most():
+    table = steps(("revenue", 2000.0, "total"), ("costs", -500.0, "change"), ("gifts", 10.0, "change"),
+                  ("margin", 1510.0, "total"), ("CAC", -600.0, "change"), ("left", 910.0, "total"))
+    assert findings.rungs(table, "USD") == (
+        "A new customer is worth 910.00 USD (left) of 2,000 USD (revenue); most is lost to CAC")
+    assert findings.rungs(steps(("revenue", 5.0, "total"), ("left", 5.0, "total")), "USD") == (
+        "A new customer is worth 5.00 USD (left) of 5.00 USD (revenue)")
+
+
 def test_the_largest_share_is_named_with_its_size():
     table = pd.DataFrame({"share": [0.1, 0.9], "revenue_share": [0.6, 0.4]}, index=["Champions", "Others"])
     assert findings.largest(table, "revenue_share", "revenue", "share", "customers") == (

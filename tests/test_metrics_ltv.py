@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.metrics import ltv, ltv_cac
+from helpers.metrics import ltv, ltv_cac, worth
 from helpers.metrics.retention import pooled_churn
 from helpers.models.intervals import Estimate
 from helpers.models.sbg import Sbg
@@ -338,3 +338,25 @@ class TestPage:
         row = page.metrics.set_index("metric").loc["ltv"]
         assert np.isnan(row["value"]) and row["method"].startswith("not_estimable: no sales that a customer chose")
         assert page.value("ltv_discounted") == pytest.approx(20)  # the horizon stands beside it
+
+    def test_the_streams_sum_up_to_the_net_value_and_to_the_headline(self):
+        page = analyse(summaries(), gross_margin=0.5, annual_discount_rate=0.1)
+        company = page.streams["all", "all"]
+        assert (company.horizon, len(company.revenue), company.margin, company.cac) == (3, 4, 0.5, 10)
+        assert worth.net(company) == pytest.approx(page.value("ltv_net"))
+        assert worth.net(page.headline) == pytest.approx(page.value("ltv"))
+        assert worth.ladder_checks(worth.ladder(page.methods, company, page.margin, summaries()["costs"]))["passed"].all()
+
+    def test_a_curve_that_ends_with_the_horizon_still_has_a_ladder(self):
+        seen = ends((*ALL, 0, 0, 0, 40), (*ALL, 1, 20, 0, 0), (*ALL, 2, 0, 20, 0))
+        page = analyse(summaries(survival=seen), min_events=21)  # no sBG to go on with
+        company = page.streams["all", "all"]
+        assert company.revenue == pytest.approx([10, 5, 5]) and worth.net(company) == pytest.approx(20 - 10)
+
+    @pytest.mark.parametrize("gone", [{"lifetimes": naive(first=24312)}, {"survival": ends()}])
+    def test_without_an_ltv_the_stream_is_empty_and_every_table_can_be_made(self, gone):
+        page = analyse(summaries(**gone))
+        company = page.streams["all", "all"]
+        assert list(page.streams) == [ALL] and np.isnan(worth.net(company)) and np.isnan(worth.net(page.headline))
+        assert worth.ladder_checks(worth.ladder(page.methods, company, page.margin, summaries()["costs"])).empty
+        assert worth.negative_ltv(page.streams).empty and len(worth.sensitivity(company, page.headline, page.margin)) == 5

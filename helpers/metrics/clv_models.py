@@ -73,19 +73,21 @@ def new_customer_value(model: PurchaseModel, *, margin: float, horizon: int, rat
 
     E[M]·g·(1 + Σ_t (E[X(wt)] − E[X(w(t−1))]) ÷ (1+d)^(t−½)); percentiles over customers resampled and refitted.
     """
-    ages = np.arange(horizon + 1) * WEEKS_A_MONTH
-    factors = (1 + rate) ** -(np.arange(1, horizon + 1) - 0.5)
-
-    def value(purchases: bgnbd.BgNbd, spend: gamma_gamma.GammaGamma) -> float:
-        return margin * spend.mean * (1 + np.diff(purchases.expected_new(ages)) @ factors)
-
+    factors = margin * (1 + rate) ** -np.maximum(np.arange(horizon + 1) - 0.5, 0)
     refits = [
-        value(bgnbd.BgNbd(*p), gamma_gamma.GammaGamma(*s))
+        revenue_by_month(bgnbd.BgNbd(*p), gamma_gamma.GammaGamma(*s), horizon) @ factors
         for p, s in zip(model.purchase_refits, model.spend_refits, strict=True)
     ]
     low, high = np.quantile(np.nan_to_num(refits, nan=np.inf), [(1 - confidence) / 2, (1 + confidence) / 2], method="nearest")
     high = high if np.isfinite(high) else np.nan  # too many refits have no finite mean purchase
-    return Estimate(float(value(model.purchases, model.spend)), float(low), float(high), model.purchases.customers)
+    value = revenue_by_month(model.purchases, model.spend, horizon) @ factors
+    return Estimate(float(value), float(low), float(high), model.purchases.customers)
+
+
+def revenue_by_month(purchases: bgnbd.BgNbd, spend: gamma_gamma.GammaGamma, horizon: int) -> np.ndarray:
+    """What a new customer is expected to spend: the first purchase, then month by month to `horizon`."""
+    bought = purchases.expected_new(np.arange(horizon + 1) * WEEKS_A_MONTH)
+    return spend.mean * np.append(1.0, np.diff(bought))
 
 
 def parameters(model: PurchaseModel, confidence: float, currency: str) -> pd.DataFrame:

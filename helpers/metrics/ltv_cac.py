@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ import pandas as pd
 from helpers.contracts import ReportError
 from helpers.metrics import cac, clv_models, frame, ltv, metric, monthly
 from helpers.metrics.retention import pooled_churn
+from helpers.metrics.worth import Stream, member_streams
 from helpers.models.intervals import Estimate, product
 
 QUERIES = (
@@ -30,6 +31,9 @@ class Analysis:
     by_member: pd.DataFrame
     cac: pd.DataFrame
     payback_curve: pd.DataFrame
+    margin: ltv.Margin
+    streams: dict[tuple[str, str], Stream]  # of the company, ("all", "all"), and of the members that have an LTV
+    headline: Stream  # behind ltv, before costs
     remarks: dict[str, str]
 
     def value(self, name: str) -> float:
@@ -66,11 +70,14 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
     rows += [metric(name, period, value, unit="months", method=how) for name, value, how in lives]
 
     model, remarks = purchase_model(tables, policy, terms, transactions)
-    future = ltv.unknown_horizon(reason) if reason else ltv.horizon_ltv(
-        ends, fits, worth, tables["new_by_plan"] if subscriptions else tables["new_by_plan"].head(0), margin=margin.value,
-        horizon=policy.horizon_months, annual_rate=policy.annual_discount_rate, min_customers=policy.min_customers,
-        confidence=confidence,
-    )
+
+    def ahead(horizon: int, share: float) -> ltv.Horizon:
+        return ltv.unknown_horizon(reason) if reason else ltv.horizon_ltv(
+            ends, fits, worth, tables["new_by_plan"] if subscriptions else tables["new_by_plan"].head(0), margin=share,
+            horizon=horizon, annual_rate=policy.annual_discount_rate, min_customers=policy.min_customers, confidence=confidence,
+        )
+
+    future = ahead(policy.horizon_months, margin.value)
     methods = classic_methods(months, churn, worth, margin, transactions) + [
         ("ltv_horizon", future.plain, margin.basis, future.method),
         ("ltv_discounted", future.discounted, margin.basis, future.method),
@@ -100,11 +107,23 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
     parameters = [clv_models.sbg_parameters({k: v for k, v in fits.items() if k[0] != "channel"}, confidence)]
     if model:
         parameters.insert(0, clv_models.parameters(model, confidence, currency))
+    members = pd.concat(members, ignore_index=True)
+    paths = [ahead(policy.horizon_months + more, 1.0) for more in (1, 0)]  # a month further, where the curve can go there
+    path = paths[0] if len(paths[0].curve) else paths[1]
+    company = Stream(future.discounted, path.income, path.curve, np.arange(len(path.curve)), policy.horizon_months,
+                     margin.value, policy.annual_discount_rate, retained(months, tables["costs"], last), cost.value)
+    source = replace(company, kept=0.0, cac=0.0)
+    if not subscriptions:
+        bought = clv_models.revenue_by_month(
+            model.purchases, model.spend, policy.horizon_months + 1) if model else np.zeros(0)
+        source = replace(source, ltv=headline[1], revenue=bought, curve=np.zeros(len(bought)),
+                         ages=np.maximum(np.arange(len(bought)) - 0.5, 0), horizon=policy.horizon_months + 1)
     curve = pd.DataFrame({"month": np.arange(1, len(future.income) + 1), "margin": np.cumsum(future.income)})
     return Analysis(
         frame(rows), ltv.ltv_methods(rows, formulas), pd.concat(parameters, ignore_index=True),
-        holdouts(tables, model, fits, terms, confidence, subscriptions, remarks), pd.concat(members, ignore_index=True),
-        costs_by_month, curve.assign(cac=cost.value), remarks | {"lifetime": reason, "margin": margin.method},
+        holdouts(tables, model, fits, terms, confidence, subscriptions, remarks), members,
+        costs_by_month, curve.assign(cac=cost.value), margin, member_streams(members, company, ends, fits, worth, policy),
+        source, remarks | {"lifetime": reason, "margin": margin.method},
     )
 
 
@@ -168,13 +187,17 @@ def purchase_model(tables, policy, terms, transactions: bool):
 
 def net(future, months, costs, cac_value: float, policy, last: int) -> Estimate:
     """ltv_discounted less the cost of retaining at ρ a month of life, less CAC."""
-    start = months.loc[months["month"] == last, "active_start"].sum()
-    spent = costs.loc[costs["month"] == last, "retention"].sum()
-    rho = spent / start if start else 0.0
+    rho = retained(months, costs, last)
     factors = (1 + ltv.monthly_rate(policy.annual_discount_rate)) ** -np.arange(len(future.curve))
     less = rho * float(future.curve @ factors) + cac_value
     e = future.discounted
     return Estimate(e.value - less, e.low - less, e.high - less, e.n)
+
+
+def retained(months: pd.DataFrame, costs: pd.DataFrame, last: int) -> float:
+    """ρ: retention and loyalty costs of the month ÷ customers active at its start; 0 without either."""
+    start = months.loc[months["month"] == last, "active_start"].sum()
+    return float(costs.loc[costs["month"] == last, "retention"].sum() / start) if start else 0.0
 
 
 def net_remark(cost: Estimate, future, costs: pd.DataFrame, last: int) -> str:

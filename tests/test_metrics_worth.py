@@ -1,0 +1,293 @@
+"""What makes up an LTV, what would change it, what a customer may cost, and who brings less than it costs."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers.metrics import cac, hidden, ltv, worth
+from helpers.metrics.clv_models import revenue_by_month
+from helpers.models.intervals import Estimate
+from helpers.models.sbg import Sbg
+from helpers.params import Policy
+
+MARGIN = ltv.Margin(0.5, "gross_margin", "given")
+REVENUE = ltv.Margin(1.0, "revenue", "no costs given")
+COSTS = pd.DataFrame({"support": [0], "hosting": [0]})
+NO_COSTS = COSTS.head(0)
+
+
+def stream(revenue=(100, 50, 25, 12.5), horizon=3, **changes):
+    """100 a month, half leave each month: 175 in three months, 87.5 margin; keeping costs 17.5, winning 30: 40 are left."""
+    revenue = np.array(revenue, dtype=float)
+    parts = {"ltv": Estimate(87.5, 80, 100, 60), "curve": revenue / 100, "ages": np.arange(len(revenue)), "margin": 0.5,
+             "annual_rate": 0.0, "kept": 10.0, "cac": 30.0} | changes
+    return worth.Stream(revenue=revenue, horizon=horizon, **parts)
+
+
+UNKNOWN = stream([], ltv=ltv.UNKNOWN)
+
+
+def methods(horizon=87.5, discounted=87.5, net=40.0, remark="less everything"):
+    """Table ltv_methods."""
+    rows = [("ltv_arpu_lifetime", 200.0), ("ltv_horizon", horizon), ("ltv_discounted", discounted), ("ltv_net", net)]
+    return pd.DataFrame(rows, columns=["method", "value"]).assign(remark=remark)
+
+
+class TestNet:
+    def test_margin_of_the_horizon_less_keeping_and_winning(self):
+        assert worth.net(stream()) == pytest.approx(87.5 - 17.5 - 30)
+
+    def test_each_month_is_discounted_to_its_age(self):
+        # 21 % a year is 10 % in six months: 50 now and 25/1.1 then, less 10 and 5/1.1
+        found = stream([100, 50], horizon=2, ages=np.array([0, 6]), annual_rate=0.21)
+        assert worth.net(found) == pytest.approx(40 + 20 / 1.1 - 30)
+
+    def test_a_stream_that_ends_before_its_horizon_is_unknown(self):
+        assert worth.net(stream(horizon=4)) == pytest.approx(93.75 - 18.75 - 30)
+        assert np.isnan(worth.net(stream(horizon=5))) and np.isnan(worth.net(UNKNOWN))
+
+
+class TestStaying:
+    def test_one_of_a_hundred_leaves_at_every_age(self):
+        found = worth.staying(stream(), 0.99)
+        assert found.revenue == pytest.approx([100, 49.5, 25 * 0.99**2, 12.5 * 0.99**3])
+        assert found.curve == pytest.approx(found.revenue / 100)
+
+    def test_nobody_comes_back(self):
+        # all stay, then half: 1.6 · .5 = .8 of those who are there, and no share of the month before
+        assert worth.staying(stream([100, 100, 50]), 1.6).revenue == pytest.approx([100, 100, 80])
+        assert worth.staying(stream(), 1000).curve == pytest.approx([1, 1, 1, 1])
+        assert worth.staying(stream([100, 0, 0]), 1000).revenue == pytest.approx([100, 0, 0])
+
+    def test_purchases_that_rise_from_month_to_month_stay_as_they_are(self):
+        # sales: the first purchase, then 150 in the month after it; half a month lies between their ages
+        sales = stream([100, 150, 75], ages=np.array([0, 0.5, 1.5]))
+        assert worth.staying(sales, 1.0).revenue == pytest.approx([100, 150, 75])
+        assert worth.staying(sales, 1.21).revenue == pytest.approx([100, 150, 75 * 1.21])
+        assert worth.staying(sales, 0.81).revenue == pytest.approx([100, 150 * 0.9, 75 * 0.9 * 0.81])
+
+    def test_mean_churn_is_who_left_over_who_could(self):
+        # 100 → 50 → 25 within the horizon: 75 of 150 customer-months
+        assert worth.mean_churn(stream()) == pytest.approx(0.5)
+        assert worth.mean_churn(stream([100, 100, 50])) == pytest.approx(0.25)
+        assert np.isnan(worth.mean_churn(UNKNOWN)) and np.isnan(worth.mean_churn(stream(horizon=1)))
+
+
+class TestLadder:
+    def rungs(self, *args):
+        return worth.ladder(*args).set_index("label")
+
+    def test_from_revenue_to_what_is_left(self):
+        table = self.rungs(methods(), stream(), MARGIN, COSTS)
+        assert table["value"].dropna().to_dict() == pytest.approx({
+            "revenue without an end": 200, "revenue": 175, "direct costs": -87.5, "margin": 87.5, "discount": 0,
+            "discounted": 87.5, "retention costs": -17.5, "CAC": -30, "left": 40})
+        assert table.loc[["revenue", "margin", "discounted", "left"], "kind"].eq("total").all()
+        assert table.loc[["revenue", "discount", "left"], "basis"].to_list() == ["revenue", "gross_margin", "net"]
+        assert table.loc["revenue without an end", "kind"] == "apart"
+
+    def test_discount_and_retention_are_of_the_discounted_months(self):
+        # two months, the second a half as far as a year of 21 %: margin 75, discounted 50 + 25/1.1; keeping 10 + 5/1.1
+        of = stream([100, 50], horizon=2, ages=np.array([0, 6]), annual_rate=0.21)
+        table = self.rungs(methods(), of, MARGIN, COSTS)["value"]
+        assert table[["revenue", "direct costs", "discount"]].to_list() == pytest.approx([150, -75, 25 / 1.1 - 25])
+        assert table["retention costs"] == pytest.approx(-10 - 5 / 1.1)
+
+    def test_rungs_add_up_to_the_metrics_or_the_check_fails(self):
+        found = worth.ladder_checks(worth.ladder(methods(), stream(), MARGIN, COSTS))
+        assert found["scope"].to_list() == ["margin", "discounted", "left"]
+        assert found["actual"].to_list() == pytest.approx([87.5, 87.5, 40]) and found["passed"].all()
+        wrong = worth.ladder_checks(worth.ladder(methods(discounted=87.49), stream(), MARGIN, COSTS))
+        assert wrong["passed"].to_list() == [True, False, True]
+
+    def test_without_costs_and_spend_it_is_revenue_and_says_what_it_needs(self):
+        bare = stream(margin=1.0, kept=0.0, cac=np.nan)
+        table = worth.ladder(methods(175, 175, np.nan, "needs marketing_spend"), bare, REVENUE, NO_COSTS)
+        steps, by = worth.ladder_steps(table), table.set_index("label")
+        assert steps["label"].to_list() == ["revenue", "discounted"] and steps["value"].to_list() == [175, 175]
+        absent = ["direct costs", "margin", "retention costs", "CAC", "left", "cost to serve", "referral value"]
+        assert by.index[by["kind"] == "absent"].to_list() == absent
+        assert by.loc["direct costs", "formula"] == "not available: needs costs or policy.gross_margin"
+        assert by.loc["CAC", "formula"] == by.loc["left", "formula"] == "not available: needs marketing_spend"
+        assert by.loc["discounted", "basis"] == "revenue" and worth.ladder_checks(table)["passed"].all()
+
+    def test_retention_costs_known_without_spend_end_no_waterfall(self):
+        # what stands behind the last total would hang in the air
+        table = worth.ladder(methods(net=np.nan), stream(cac=np.nan), MARGIN, COSTS)
+        assert table.set_index("label").loc["retention costs", "value"] == pytest.approx(-17.5)
+        assert worth.ladder_steps(table)["label"].to_list() == ["revenue", "direct costs", "margin", "discounted"]
+
+    def test_a_total_of_nothing_stays_and_a_change_of_nothing_goes(self):
+        table = worth.ladder(methods(net=0.0), stream(cac=70.0), MARGIN, COSTS)
+        labels = ["revenue", "direct costs", "margin", "discounted", "retention costs", "CAC", "left"]
+        assert worth.ladder_steps(table)["label"].to_list() == labels and worth.ladder_checks(table)["passed"].all()
+
+    def test_without_an_ltv_there_is_no_rung_and_no_check(self):
+        nothing = methods(np.nan, np.nan, np.nan, "not_estimable: a snapshot")
+        table = worth.ladder(nothing, stream([], cac=30.0), MARGIN, COSTS)
+        assert worth.ladder_steps(table).empty and worth.ladder_checks(table).empty
+        assert table.set_index("label").loc["revenue", "formula"] == "not available: not_estimable: a snapshot"
+
+
+class TestSensitivity:
+    def table(self, *args):
+        return worth.sensitivity(*args).set_index("lever")
+
+    def test_one_step_of_each_lever(self):
+        own = stream(kept=0.0, cac=0.0)
+        table = self.table(stream(), own, MARGIN)
+        sides = ["ltv_net_lower", "ltv_net_higher", "ltv_lower", "ltv_higher"]
+        # 5 % of 175 is 8.75, all of it margin. The third month: 12.5 margin − 2.5 to keep; the fourth a half of it
+        assert table.loc["price", sides].to_list() == pytest.approx([-8.75, 8.75, -8.75, 8.75])
+        assert table.loc["gross margin", sides].to_list() == pytest.approx([-1.75, 1.75, -1.75, 1.75])
+        assert table.loc["CAC", sides].to_list() == pytest.approx([3, -3, 0, 0])
+        assert table.loc["lifetime", sides].to_list() == pytest.approx([-10, 5, -12.5, 6.25])
+        # churn: 50 · .01 and 25 · (1 − .99²) = .4975 of revenue fall away, 40 % of it net of keeping, a half of it margin
+        gone = 0.5 + 0.4975
+        more = 0.5 + 25 * (1.01**2 - 1)
+        assert table.loc["monthly churn", sides].to_list() == pytest.approx([0.4 * more, -0.4 * gone, 0.5 * more, -0.5 * gone])
+        assert table["now"].to_dict() == pytest.approx(
+            {"monthly churn": 0.5, "lifetime": 3, "price": 100, "gross margin": 0.5, "CAC": 30, "discount rate": 0})
+
+    def test_the_largest_change_of_the_net_comes_first(self):
+        assert self.table(stream(), stream(kept=0.0, cac=0.0), MARGIN).index.to_list() == [
+            "lifetime", "price", "CAC", "gross margin", "monthly churn", "discount rate"]
+
+    def test_a_point_of_the_discount_rate_is_a_year_s(self):
+        # one payment of 100, a year ahead, at 10 %: 50/1.1; at 9 and 11 % 50/1.09 and 50/1.11
+        late = stream([100], horizon=1, ages=np.array([12]), annual_rate=0.10, kept=0.0)
+        row = self.table(late, late, MARGIN).loc["discount rate"]
+        assert row[["ltv_lower", "ltv_higher"]].to_list() == pytest.approx([50 / 1.09 - 50 / 1.1, 50 / 1.11 - 50 / 1.1])
+        free = self.table(stream(), stream(), MARGIN).loc["discount rate"]
+        assert free["ltv_lower"] == 0 and free["ltv_higher"] < 0  # no rate below 0
+
+    def test_no_margin_above_the_whole_and_none_where_it_is_not_known(self):
+        row = self.table(stream(margin=0.996), stream(margin=0.996), MARGIN).loc["gross margin"]
+        assert row[["ltv_lower", "ltv_higher"]].to_list() == pytest.approx([-1.75, 0.004 * 175])
+        assert "gross margin" not in self.table(stream(margin=1.0), stream(margin=1.0), REVENUE).index
+
+    def test_without_spend_the_headline_orders_the_levers(self):
+        table = self.table(stream(cac=np.nan), stream(kept=0.0, cac=0.0), MARGIN)
+        assert table[["ltv_net_lower", "ltv_net_higher"]].isna().all(axis=None)
+        assert table.index[:2].to_list() == ["lifetime", "price"]
+
+    def test_of_sales_alone_the_model_s_headline_moves(self):
+        table = self.table(UNKNOWN, stream(kept=0.0, cac=0.0), MARGIN)
+        assert table.loc["price", ["now", "ltv_higher"]].to_list() == pytest.approx([100, 8.75])
+        assert np.isnan(table.loc["monthly churn", "now"]) and table.loc["monthly churn", "ltv_higher"] < 0
+
+    def test_a_curve_that_cannot_go_on_has_no_longer_lifetime(self):
+        short = stream([100, 50, 25])
+        row = self.table(short, short, MARGIN).loc["lifetime"]
+        assert row["ltv_net_lower"] == pytest.approx(-10) and np.isnan(row["ltv_net_higher"])
+
+    def test_nothing_known_is_no_crash(self):
+        changes = self.table(UNKNOWN, UNKNOWN, REVENUE)[["ltv_net_lower", "ltv_net_higher", "ltv_lower", "ltv_higher"]]
+        assert changes.isna().all(axis=None)
+
+
+class TestMaxCac:
+    MEMBERS = pd.DataFrame(
+        [("channel", "lucky", 40, 120.0, 20.0, 50.0), ("channel", "sure", 50, 90.0, 60.0, np.nan),
+         ("channel", "tiny", 7, np.nan, np.nan, 10.0), ("plan", "pro", 60, 87.5, 80.0, np.nan)],
+        columns=["dimension", "member", "customers", "ltv", "ltv_low", "cac"])
+    STREAMS = {("all", "all"): stream(), ("channel", "lucky"): stream(), ("plan", "pro"): stream(annual_rate=0.5)}
+
+    def table(self, **terms):
+        return worth.max_cac_by(self.MEMBERS, self.STREAMS, **{"target": 4.0, "payback": 2} | terms).set_index("member")
+
+    def test_ltv_over_the_target_and_what_comes_back_in_time(self):
+        row = self.table().loc["lucky"]
+        # 120 ÷ 4; margin of two months 50 + 25, neither discounted nor less costs; 50 are paid now
+        assert row[["max_cac", "max_cac_payback", "headroom", "n"]].to_list() == pytest.approx([30, 75, -20, 60])
+        assert self.table().loc["pro", "max_cac_payback"] == pytest.approx(75)
+        assert self.table(payback=12).loc["lucky", "max_cac_payback"] == pytest.approx(87.5)  # the horizon ends it
+
+    def test_the_lower_bound_ranks_within_a_dimension(self):
+        table = self.table()
+        assert table.index.to_list() == ["sure", "lucky", "tiny", "pro"]
+        assert table["rank"].to_list() == pytest.approx([1, 2, np.nan, 1], nan_ok=True)
+        assert table["remark"].to_list() == ["", "", "too small to rank", ""]
+
+    def test_who_has_no_cost_has_no_headroom(self):
+        assert self.table()["headroom"].isna().to_list() == [True, False, True, True]
+
+    def test_where_no_ltv_is_known_nobody_is_called_small(self):
+        unknown, nothing = self.MEMBERS.assign(ltv=np.nan, ltv_low=np.nan), {("all", "all"): UNKNOWN}
+        table = worth.max_cac_by(unknown, nothing, target=3, payback=12)
+        assert set(table["remark"]) == {"no LTV can be estimated"} and len(table) == 4
+        assert hidden(table, 5).shape == table.shape
+        assert worth.max_cac_by(unknown.head(0), nothing, target=3, payback=12).empty
+
+
+class TestNegative:
+    def levers(self, of):
+        return worth.negative_ltv({("channel", "ads"): of}).set_index("lever")
+
+    def test_nobody_is_listed_at_zero_and_above(self):
+        assert worth.negative_ltv({("all", "all"): stream(), ("plan", "even"): stream(cac=70.0)}).empty
+        assert worth.negative_ltv({("all", "all"): UNKNOWN}).empty
+
+    def test_what_each_lever_alone_must_reach(self):
+        # 87.5 − 17.5 − 87.5: 17.5 short. A tenth of the revenue of 175 is missing: margin 60 %, price 110, CAC 70
+        table = self.levers(stream(cac=87.5))
+        assert table["net"].to_list() == pytest.approx([-17.5] * 4)
+        assert table.loc["gross margin", ["now", "must_reach"]].to_list() == pytest.approx([0.5, 0.6])
+        assert table.loc["price", ["now", "must_reach"]].to_list() == pytest.approx([100, 110])
+        assert table.loc["CAC", ["now", "must_reach"]].to_list() == pytest.approx([87.5, 70])
+        # 40 of each 100 is left: S = 1, x, x² must sum to 87.5/40 = 2.1875
+        x = (5.75**0.5 - 1) / 2
+        assert 1 + x + x * x == pytest.approx(2.1875)
+        assert table.loc["monthly churn", ["now", "must_reach"]].to_list() == pytest.approx([0.5, 1 - x])
+
+    def test_its_interval_is_the_ltv_s_less_the_same_costs(self):
+        assert self.levers(stream(cac=87.5)).iloc[0][["low", "high", "n"]].to_list() == pytest.approx([-25, -5, 60])
+
+    def test_where_no_value_of_a_lever_is_enough_it_is_empty(self):
+        # costs 300 + 17.5 against 175 of revenue, 120 net of keeping if all stayed; a CAC of 70 would do, and a price
+        table = self.levers(stream(cac=300.0))
+        assert table.index[table["must_reach"].isna()].to_list() == ["gross margin", "monthly churn"]
+        # 17.5 + 300 − 87.5 = 230 more on 175: 231.43
+        assert table.loc["price", "must_reach"] == pytest.approx(100 * (1 + 230 / 175))
+
+    def test_what_is_lost_before_it_is_won_no_cac_mends(self):
+        # a margin of 5 % does not pay for keeping: 8.75 − 17.5; longer is worse
+        table = self.levers(stream(margin=0.05, cac=np.nan))
+        assert table.index[table["must_reach"].isna()].to_list() == ["monthly churn", "CAC"]
+        assert table.loc["CAC", "now"] == 0 and table.loc["gross margin", "must_reach"] == pytest.approx(0.1)
+
+    def test_refunds_above_sales_are_mended_by_cac_alone_or_not_at_all(self):
+        table = self.levers(stream([-10, -5, -2.5], curve=np.array([1, 0.5, 0.25]), kept=0.0, cac=0.0))
+        assert table["must_reach"].isna().all()
+
+
+class TestMemberStreams:
+    def test_members_with_an_ltv_have_a_stream_that_sums_up_to_it(self):
+        """Channel a as in tests/test_metrics_cac.py: 40 customers, half leave after a month, 10 a month, half of it margin."""
+        keys = [("channel", "a"), ("plan", "p")]
+        rows = [(*key, *row) for key in keys for row in ((0, 0, 0, 40), (1, 20, 0, 0), (4, 0, 20, 0))]
+        ends = pd.DataFrame(rows, columns=["dimension", "member", "month", "events", "censored", "entered"])
+        fits, value = dict.fromkeys(keys, Sbg(1.0, 1.0)), {key: Estimate(10, 10, 10, 40) for key in keys}
+        spend = pd.DataFrame([(6, "a", 36.0, 36.0, 9), (6, "b", 50.0, 50.0, 4)],
+                             columns=["month", "channel", "media", "loaded", "new_customers"])
+        policy = Policy(horizon_months=3, annual_discount_rate=0.1)
+        members = pd.concat([cac.by_member(
+            name, ends, fits, value, spend, margin=0.5, horizon=3, annual_rate=0.1, last=6, lag=0, confidence=0.95, least=30,
+        ) for name in ("plan", "channel")])
+        company = stream(annual_rate=0.1, kept=0.0)
+        found = worth.member_streams(members, company, ends, fits, value, policy)
+        assert list(found) == [("all", "all"), ("plan", "p"), ("channel", "a")] and found["all", "all"] is company
+        a = found["channel", "a"]
+        assert a.revenue == pytest.approx([10, 5, 5, 5]) and a.curve == pytest.approx([1, 0.5, 0.5, 0.5])
+        assert worth.net(a) + 4 == pytest.approx(a.ltv.value) and a.ltv.n == 40
+        assert (a.cac, found["plan", "p"].cac) == (4, 30)
+        few = members.assign(customers=4)
+        assert list(worth.member_streams(few, company, ends, fits, value, policy)) == [("all", "all")]
+
+
+def test_the_months_of_a_new_buyer_are_the_first_purchase_and_the_model_s_increments():
+    # 20 a purchase, one in two months
+    purchases, spend = SimpleNamespace(expected_new=lambda weeks: weeks * 84 / 365.25 / 2), SimpleNamespace(mean=20.0)
+    assert revenue_by_month(purchases, spend, 3) == pytest.approx([20, 10, 10, 10])
