@@ -15,7 +15,7 @@ from helpers.contracts import SPILL, ReportError, Table
 Col, Const, Call, Case = duckdb.ColumnExpression, duckdb.ConstantExpression, duckdb.FunctionExpression, duckdb.CaseExpression
 SQL = Path(__file__).parent / "sql"
 # No dictionary for columns of many values, such as ids: it costs time, and no space is saved.
-PARQUET = "format parquet, parquet_version v2, dictionary_size_limit 1000, compression zstd, compression_level 1"
+PARQUET = "format parquet, parquet_version v2, dictionary_size_limit 1000, compression zstd, compression_level 3"
 MEMORY = "1300MB"  # beyond it DuckDB spills to disk: a run stays below 2 GB with Python and pandas
 
 

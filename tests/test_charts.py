@@ -539,7 +539,8 @@ def test_a_drawing_is_made_small_without_a_change_that_one_sees(months):
     for mine, there in zip(left, right, strict=True):
         letter = "." not in there and mine.count(" ") > 4                       # an outline, in tens of its units
         pairs = zip(re.findall(r"[\d.]+", mine), re.findall(r"[\d.]+", there), strict=True)
-        assert all(abs(float(a) * (10 if letter else 1) - float(b)) <= (5 if letter else 0.1) for a, b in pairs if "15625" not in b)
+        times, least = (10, 5) if letter else (1, 0.1)
+        assert all(abs(float(a) * times - float(b)) <= least for a, b in pairs if "15625" not in b)
 
 
 def test_a_small_drawing_is_svg_and_a_large_one_the_smaller_of_svg_and_png(bridge):

@@ -110,11 +110,12 @@ MADE = """() => {
     const own = node => [...node.childNodes].filter(n => n.nodeType == 3).map(n => n.data).join('');
     const words = [...document.querySelectorAll('.commentary > :not(.signature), .commentary > :not(.signature) *')];
     const rows = [...document.querySelectorAll('tr')].filter(row => row.textContent.trim().startsWith('traced customer'));
-    const apart = new Set(['[aria-label="Table: Traced customers"] *', '[aria-label^="Table: The first five rows"] td.num'].flatMap(
-        found => [...document.querySelectorAll(found)]).concat(rows.flatMap(row => [...row.children])));
+    const places = ['[aria-label="Table: Traced customers"] *', '[aria-label^="Table: The first five rows"] td.num'];
+    const cells = places.flatMap(found => [...document.querySelectorAll(found)]);
+    const apart = new Set(cells.concat(rows.flatMap(row => [...row.children])));
     return JSON.stringify({
         nodes: [...document.querySelectorAll('*')].filter(node => !words.includes(node)).map(node => ({
-            apart: apart.has(node),  // five customers, picked by the md5 of their ids, and lines: some hostile texts have several
+            apart: apart.has(node),  // five customers, by the md5 of their ids, and lines: some hostile texts have several
             shape: [node.tagName, node.className, node.id, node.getAttribute('href'), node.getAttributeNames().sort()],
             texts: [own(node), node.getAttribute('alt') || '', node.getAttribute('aria-label') || ''],
         })),
