@@ -52,8 +52,7 @@ class Engine:
             self.table(f"{name}_rows").select(*map(Col, rows.columns), Col("rowid").alias("file_row_number")).create_view(name)
             return
         path = f"{self.spill.name}/{name}.parquet"
-        rows.create_view("written", replace=True)
-        self.connection.execute(f"copy written to $path ({PARQUET})", {"path": path})
+        rows.write_parquet(path, compression="zstd")  # by the connection that holds them
         self.connection.read_parquet(path, file_row_number=True).create_view(name)
 
     def define(self, name: str, query: str, **names) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from simulate import predicted
 
 from helpers import demo
 from helpers.contracts import ROOT
@@ -12,15 +13,6 @@ from helpers.demo import FILES, write_demo
 from helpers.marts import prepare
 
 SHARED = ROOT.parent / "shared" / "data"
-
-
-def predicted(book):
-    """A prepared book with the mart of accounts, for queries that read it: a unit of MRR is worth 10, a purchase day 1."""
-    ages = pd.DataFrame({"dimension": "all", "member": "all", "age": range(900), "worth": 10.0})
-    purchases = book.frame("summaries/purchases").assign(worth=1.0, worth_of_spend=0.5)
-    terms = pd.DataFrame([{"margin": 0.5, "basis": "gross_margin", "method": "any", "known": True}])
-    book.derive("account_value", account_terms=terms, months_ahead=ages, purchases_ahead=purchases)
-    return book
 
 
 @pytest.fixture(scope="session")

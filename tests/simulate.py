@@ -86,3 +86,12 @@ def purchase_tables(rng, buying, spending, watched_days) -> tuple[pd.DataFrame, 
     counts = pd.DataFrame({"x": x.astype(int), "last_days": last.astype(int), "observed_days": watched})
     spend = pd.DataFrame({"x": x.astype(int), "total": total.round(2)})[x > 0]
     return tuple(table.groupby(list(table)).size().rename("customers").reset_index() for table in (counts, spend))
+
+
+def predicted(book):
+    """A prepared book with the mart of accounts, for queries that read it: a unit of MRR is worth 10, a purchase day 1."""
+    ages = pd.DataFrame({"dimension": "all", "member": "all", "age": range(900), "worth": 10.0})
+    purchases = book.frame("summaries/purchases").assign(worth=1.0, worth_of_spend=0.5)
+    terms = pd.DataFrame([{"margin": 0.5, "basis": "gross_margin", "method": "any", "known": True}])
+    book.derive("account_value", account_terms=terms, months_ahead=ages, purchases_ahead=purchases)
+    return book

@@ -159,7 +159,7 @@ ODD_HAND = {                                            # metric: (2024-03, 2024
     "mrr_churn": (0, 45), "mrr_fx": (0, 2),             # tia; eva: 20 · 1.20 − 20 · 1.10
     "logo_churn_rate": (0 / 6, 1 / 6), "gross_revenue_churn_rate": (0 / 207, (45 + 30) / 207),
     "grr": ((207 - 20) / 207, (50 + 20 + 20 + 20 + 0 + 22) / 207),  # ann, ron, uma, dan, tia, eva
-    "nrr": ((207 - 20) / 207, (50 + 20 + 50 + 20 + 0 + 24) / 207),
+    "nrr": ((207 - 20) / 207, (50 + 20 + 50 + 20 + 0 + 22) / 207),   # eva at the rate of the start: 20 · 1.10
     # of a year before: ann 50, pam 20, ron 50, ray 20, tia 45 (and uma 20 from April); eva came later
     "grr_12m": ((50 + 0 + 50 + 0 + 45) / 185, (50 + 20 + 20 + 20 + 0 + 20) / 205),
     "nrr_12m": ((50 + 0 + 50 + 0 + 45) / 185, (50 + 20 + 20 + 20 + 0 + 50) / 205),
@@ -225,7 +225,7 @@ def metrics_of(book) -> pd.DataFrame:
         terms=book.params.ltv_cac, formulas={}, target=verdicts.target("R-LTV-2", book.params.rules))
     attach = book.frame("summaries/addons_all") if "addons" in given else book.frame("summaries/addons_all").head(0)
     found = pd.concat([
-        data_prep.prep_metrics(book.frame("summaries/rows"), tied, period), page.metrics,
+        data_prep.prep_metrics(book.frame("summaries/rows"), book.frame("summaries/rejections"), tied, period), page.metrics,
         frame(rfm.repeat_metrics(book.frame("summaries/second_orders"), book.labels, book.month, **known)),
         frame(rfm.champions_share(book.frame("summaries/rfm_champions"))),
         frame(pricing.tier_metrics(states, attach, book.labels, **known)),

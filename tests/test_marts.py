@@ -2,8 +2,8 @@
 
 import pandas as pd
 import pytest
-from conftest import predicted
 from pandas.testing import assert_frame_equal
+from simulate import predicted
 
 from helpers import marts
 from helpers.contracts import MARTS, ReportError
