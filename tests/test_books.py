@@ -44,8 +44,8 @@ NUMBERS = {
     "1 234.5": "1234.5", "1\u202f234": "1234", "0.00005": "0.00005", "-0.00005": "-0.00005", "0.00004999": "0.00004999",
     "0.00000001": "0.00000001", "00042": "42", "17850.0": "17850", "45000": "45000",
 }
-AS_OF = {"2025-07-01", "2025-07-01 00:00:00", "2025-06-30T24:00:00"}  # written in three ways; it has a rate yet
-LATE = AS_OF | {"2031-01-01 10:00 UTC", "9999-12-31", "290000-1-1"}
+ON_AS_OF = {"2025-07-01", "2025-07-01 00:00:00", "2025-06-30T24:00:00"}  # written in three ways; it has a rate yet
+LATE = ON_AS_OF | {"2031-01-01 10:00 UTC", "9999-12-31", "290000-1-1"}
 EARLY = {"1969-12-31", "0001-01-01"}
 TIMES = [*sorted(LATE | EARLY), "", "2025-02-30", "infinity", "epoch", "45000", "0",
          "2025-06-01 10:00:00+99:00", "12:00", "now"]
@@ -150,7 +150,7 @@ def money(table: str, sheet: Sheet) -> Decimal:
         value = half_up(value, contract.columns[contract.worth])
         value = value if abs(value) < 10 ** (10 if contract.columns[contract.worth] == RATE else 14) else Decimal(0)
         at = row[places[contract.moment]] if contract.moment in places else ""
-        if contract.worth in contract.convert and at not in LATE - AS_OF | EARLY:
+        if contract.worth in contract.convert and at not in LATE - ON_AS_OF | EARLY:
             value *= Decimal("1.25") if row[places.get("currency", 0)].strip().upper() == "EUR" else 1
         total += half_up(value, MONEY)
     return total

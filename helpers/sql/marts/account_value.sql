@@ -32,6 +32,7 @@ ahead as (
         on f.x = k.purchase_days - 1 and f.last_days = date_diff('day', k.first_sale_day, k.last_sale_day)
         and f.observed_days = date_diff('day', k.first_sale_day, cast(run.as_of as date)) - 1
     left join repeats as r on r.customer_id = k.customer_id
+    where not run.has_subscriptions
 ),
 billed as (                                          -- MRR of all month ends, where no transactions say what was paid
     select customer_id, sum(mrr_end) as mrr
