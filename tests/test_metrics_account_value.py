@@ -11,6 +11,7 @@ from test_marts import sale, sub
 from helpers import findings
 from helpers.engine import Engine
 from helpers.metrics import account_value
+from helpers.metrics.ltv import Margin
 from helpers.models import bgnbd, gamma_gamma, sbg
 from helpers.models.horizon import months_ahead
 from helpers.models.survival import kaplan_meier
@@ -243,16 +244,17 @@ class TestEstimates:
         worth = pd.DataFrame(paying, columns=["dimension", "member", "customers"])
         counts = pd.DataFrame({"x": [2], "last_days": [70], "observed_days": [140], "customers": [3]})
         return {"survival": pd.DataFrame(rows, columns=names), "customer_value": worth, "purchases": counts,
-                "months": pd.DataFrame(index=range(4)), "costs": pd.DataFrame()}
+                "months": pd.DataFrame(index=range(4))}
 
     def result(self, *models, value=9.0, method=""):
         rows = [(*key, name, value) for *key, parameters in models for name, value in parameters.items()]
         return SimpleNamespace(
+            margin=Margin(0.5, "gross_margin", "given"),
             metrics=pd.DataFrame({"metric": ["arpa", "ltv"], "value": [1.0, value], "method": ["", method]}),
             models=pd.DataFrame(rows, columns=["model", "dimension", "member", "parameter", "value"]))
 
     def frames(self, result, subscriptions):
-        policy = Policy(gross_margin=0.5, horizon_months=1, annual_discount_rate=0.0)
+        policy = Policy(horizon_months=1, annual_discount_rate=0.0)
         return account_value.estimates(self.tables(), result, policy=policy, subscriptions=subscriptions)
 
     SBG = {"alpha": 1.0, "beta": 1.0}

@@ -20,7 +20,7 @@ def estimates(tables: dict[str, pd.DataFrame], result, *, policy, subscriptions:
 
     tables, result : of `ltv_cac.analyse`. Accounts are predicted where the headline LTV is known, on what it rests on.
     """
-    margin, headline = ltv.gross_margin(tables["costs"], policy.gross_margin), result.metrics.set_index("metric").loc["ltv"]
+    margin, headline = result.margin, result.metrics.set_index("metric").loc["ltv"]
     fits = {key: part.set_index("parameter")["value"] for key, part in result.models.groupby(["model", "dimension", "member"])}
     reason = headline["method"] if pd.isna(headline["value"]) else ""
     if not reason and subscriptions and ("sbg", "all", "all") not in fits:

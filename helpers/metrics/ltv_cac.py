@@ -108,8 +108,8 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
     if model:
         parameters.insert(0, clv_models.parameters(model, confidence, currency))
     members = pd.concat(members, ignore_index=True)
-    paths = [ahead(policy.horizon_months + more, 1.0) for more in (1, 0)]  # a month further, where the curve can go there
-    path = paths[0] if len(paths[0].curve) else paths[1]
+    path = ahead(policy.horizon_months + 1, 1.0)  # a month further, where the curve can go there
+    path = path if len(path.curve) else ahead(policy.horizon_months, 1.0)
     company = Stream(future.discounted, path.income, path.curve, np.arange(len(path.curve)), policy.horizon_months,
                      margin.value, policy.annual_discount_rate, retained(months, tables["costs"], last), cost.value)
     source = replace(company, kept=0.0, cac=0.0)

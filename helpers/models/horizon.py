@@ -8,6 +8,7 @@ from scipy.special import ndtri
 
 from helpers.models.intervals import Estimate
 from helpers.models.sbg import Sbg
+from helpers.models.survival import last_seen
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ def horizon_sum(
     The interval is Greenwood's for the ages seen, plus the model's covariance for the rest, on the log scale; both come
     from the same ends, so they err together: an efficient fit varies with any other as with itself (Hausman 1978).
     """
-    seen = int(table.loc[(table["month"] == 0) | (table["at_risk"] >= min_at_risk), "month"].max())
+    seen = last_seen(table, min_at_risk)
     known = table[table["month"] <= min(seen, horizon - 1)]
     survival, n = known["survival"].to_numpy(), int(table["at_risk"].max())
     factors = (1 + rate) ** -np.arange(horizon, dtype=float)
@@ -62,7 +63,7 @@ def months_ahead(table: pd.DataFrame, model: Sbg, ages: int, horizon: int, rate:
 
     table, model, horizon, rate : as in `horizon_sum`, whose curve it goes on along.
     """
-    seen = int(table.loc[(table["month"] == 0) | (table["at_risk"] >= min_at_risk), "month"].max())
+    seen = last_seen(table, min_at_risk)
     known, hazard = table[table["month"].between(1, seen)], model.hazard(np.arange(1, ages + horizon + 1))
     rates = (known["events"] / known["at_risk"].clip(lower=1)).to_numpy()
     hazard[: len(rates)] = rates[: len(hazard)]

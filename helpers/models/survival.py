@@ -52,13 +52,18 @@ def kaplan_meier(ends: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
     return table.assign(survival=survival, low=low, high=high)
 
 
+def last_seen(table: pd.DataFrame, min_at_risk: int) -> int:
+    """The last age of a `kaplan_meier` table with so many at risk; 0 without one."""
+    return int(table["month"].where(table["at_risk"] >= min_at_risk, 0).max())
+
+
 def restricted_mean(table, horizon: int, min_at_risk: int = 10, confidence: float = 0.95) -> RestrictedMean:
     """Area under the curve of `kaplan_meier` to `horizon`, or the last month with `min_at_risk` where that is less.
 
     Variance: Σ (area beyond t)² d/(n(n − d)) over events (Klein and Moeschberger 2003, 4.5); NaN without any.
     """
     spells = int(table["events"].sum() + table["censored"].sum())
-    until = int(min(horizon, table["month"].where(table["at_risk"] >= min_at_risk, 0).max()))
+    until = min(horizon, last_seen(table, min_at_risk))
     if until == 0:
         return RestrictedMean(np.nan, np.nan, np.nan, spells, 0)
     seen = table.iloc[: until + 1]
