@@ -44,7 +44,8 @@ def server():
     (folder / "password").write_text(DECODED)
     as_user = []
     if os.getuid() == 0:  # root may not run the server
-        as_user = ["runuser", "-u", "postgres", "--"]
+        runuser = shutil.which("runuser", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")  # where few users look
+        as_user = [runuser, "-u", "postgres", "--"]
         for path in (folder, folder / "password"):
             shutil.chown(path, "postgres")
     with socket.socket() as free:
