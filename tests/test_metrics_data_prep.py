@@ -140,6 +140,14 @@ class TestDrift:
         assert data_prep.drift(self.NOW, None).empty and data_prep.late(self.NOW, None).empty
 
 
+def test_kept_rows_and_money_must_be_those_of_the_marts():
+    rows = pd.DataFrame([("transactions", "kept", 5, 50.0), ("transactions", "read", 7, 70.0), ("costs", "kept", 1, 9.0)],
+                        columns=["table", "stage", "rows", "amount"])
+    for volume, passed in (([2, 3], [True, True]), ([2, 2], [False, False])):
+        months = pd.DataFrame({"rows": volume, "amount": [10.0 * n for n in volume]})
+        assert data_prep.volume_checks(rows, months)["passed"].to_list() == passed
+
+
 def test_every_kept_row_of_a_customer_must_stand_in_the_timeline():
     found = data_prep.timeline_checks(pd.DataFrame({"table": ["sales", "touches"], "rows": [5, 3], "told": [5, 2]}))
     assert found[["scope", "expected", "actual", "passed"]].values.tolist() == [["sales", 5, 5, True], ["touches", 3, 2, False]]

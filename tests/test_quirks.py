@@ -93,6 +93,13 @@ def test_stamps_may_be_unsorted_and_repeated_and_carry_utc(make):
     assert book.frame("summaries/duplicates")[["table", "rows"]].values.tolist() == [["transactions", 1]]
 
 
+def test_equal_sales_of_nobody_are_told_as_possible_duplicates(make):
+    # two of 5 at one instant are equal, that of 7 is not, nor that of 5 a second later
+    lines = [sale(None, "2024-05-03 10:00:00", amount) for amount in (5, 5, 7)] + [sale(None, "2024-05-03 10:00:01", 5)]
+    book = make("2024-05", transactions=[*lines, sale("ann", "2024-05-03 10:00:00", 5)])
+    assert book.frame("summaries/duplicates").values.tolist() == [["transactions", 1, 5]]
+
+
 # --- rows -------------------------------------------------------------------------------------------------------
 
 

@@ -65,6 +65,14 @@ def row_checks(rows: pd.DataFrame) -> pd.DataFrame:
     return checks(pd.DataFrame(found, columns=["check", "scope", "expected", "actual", "tolerance"]))
 
 
+def volume_checks(rows: pd.DataFrame, volume: pd.DataFrame) -> pd.DataFrame:
+    """The kept transactions, as they were judged, are those of the mart's months, in rows and in money."""
+    kept = rows[(rows["table"] == "transactions") & (rows["stage"] == "kept")]
+    found = [(f"{what}: kept = in the marts", "transactions", kept[what].sum(), volume[what].sum(), tolerance)
+             for what, tolerance in (("rows", 0), ("amount", 0.005))]
+    return checks(pd.DataFrame(found, columns=["check", "scope", "expected", "actual", "tolerance"]))
+
+
 def trace_checks(trace: pd.DataFrame) -> pd.DataFrame:
     """The revenue of traced customers is the same in the source rows and in the marts."""
     found = trace.assign(check="traced customer: source = mart", scope=trace["customer_id"], tolerance=0.005)
