@@ -142,7 +142,7 @@ def money(table: str, sheet: Sheet) -> Decimal:
     contract, total = TABLES[table], Decimal(0)
     places = {name.strip().lower(): place for place, name in enumerate(sheet.header)}
     valid = CELLS[MONEY] + CELLS[RATE]
-    if contract.worth not in places:
+    if not contract.worth or contract.worth not in places:  # a header may be damaged into an empty one
         return total
     for row in sheet.rows:
         written = row[places[contract.worth]]
