@@ -17,7 +17,7 @@ from helpers.models.likelihood import resample
 
 QUERIES = ["spells_back", "worth_by_month"]
 MIX, PRICE, FREQUENCY, CHURN, MARGIN = "mix of new customers", "price", "frequency", "churn", "margin"
-UNITS = {MIX: "money", PRICE: "money", FREQUENCY: "ratio", CHURN: "months", MARGIN: "share"}
+UNITS = {MIX: "money", PRICE: "money", FREQUENCY: "per_year", CHURN: "months", MARGIN: "share"}
 
 
 @dataclass(frozen=True)
@@ -238,8 +238,8 @@ def change(past: dict[int, Past], factors: dict[int, np.ndarray], reach: float) 
     half = reach * found[1:].std(axis=0, ddof=1) if len(found) > 2 else np.nan
     table = pd.DataFrame({"lever": [*levers, "LTV"], "before": [*sides[0], past[1].ltv.value],
                           "now": [*sides[1], past[0].ltv.value], "contribution": found[0]})
-    table = table.assign(low=found[0] - half, high=found[0] + half, unit=table["lever"].map(UNITS).fillna("money"))
-    return table
+    table.loc[table["lever"] == FREQUENCY, ["before", "now"]] *= 12
+    return table.assign(low=found[0] - half, high=found[0] + half, unit=table["lever"].map(UNITS).fillna("money"))
 
 
 def change_checks(table: pd.DataFrame) -> pd.DataFrame:
@@ -253,7 +253,7 @@ def change_checks(table: pd.DataFrame) -> pd.DataFrame:
 def outpacing(past: dict[int, Past], factors: dict[int, np.ndarray], reach: float) -> pd.DataFrame:
     """Table cac_outpacing: growth of CAC and of LTV over six months, and over three in which the ratio may have fallen.
 
-    `low, high`: of the growth of LTV, for customers drawn anew; CAC is a complete count. `outcome` is `yes` only where CAC
+    Bounds are those of LTV's growth, for customers drawn anew; CAC is a complete count. `outcome` is `yes` only where CAC
     grew by more than all of that interval (over three months, where the ratio fell in each of them, too).
     """
     rows = []
@@ -268,4 +268,4 @@ def outpacing(past: dict[int, Past], factors: dict[int, np.ndarray], reach: floa
         unsure = "within noise" if np.isfinite(half) else "no interval, not judged"
         outcome = "no" if not worse else "yes" if cost > worth[0] + half else unsure
         rows.append((name, ratios[0], ratios[-1], cost, worth[0], worth[0] - half, worth[0] + half, outcome))
-    return pd.DataFrame(rows, columns="sign ratio_before ratio_now cac_growth ltv_growth low high outcome".split())
+    return pd.DataFrame(rows, columns="sign ratio_before ratio_now cac_growth ltv_growth ltv_growth_low ltv_growth_high outcome".split())
