@@ -129,11 +129,11 @@ def redrawn(cells: pd.DataFrame, past: dict[int, Past], last: int, policy, terms
     parts = {back: part.reset_index(drop=True) for back, part in cells.groupby("back") if back in past}
     makers = {back: redraw(past[back], part, back, last - back, policy) for back, part in parts.items()}
     spread = {back: within_cells(part, parts[0]) for back, part in parts.items()}
-    rng, found = np.random.default_rng(terms.seed + 1), {back: [past[back].factors] for back in parts}
+    rng, plans, found = np.random.default_rng(terms.seed + 1), len(spread[0][0]), {back: [past[back].factors] for back in parts}
     for people in resample(parts[0]["people"], terms.bootstrap, terms.seed):
-        shared = rng.standard_normal(len(keys(cells)) - 1)
+        shared = rng.standard_normal(plans)
         for back, (along, beside) in spread.items():
-            found[back].append(makers[back](people, along * shared + beside * rng.standard_normal(len(shared))))
+            found[back].append(makers[back](people, along * shared + beside * rng.standard_normal(plans)))
     return {back: np.array(rows) for back, rows in found.items()}
 
 
