@@ -288,9 +288,10 @@ class TestSimulated:
                 "month": LAST - back, "dimension": rows["dimension"], "member": rows["member"], "customers": rows["paying"],
                 "sum_y": rows["mrr"], "sum_x": rows["paying"], "sum_yy": rows["mrr_squared"], "sum_xy": rows["mrr"],
                 "sum_xx": rows["paying"]}))
-        return {"spells_back": spells, "worth_by_month": pd.concat(sums), "lifetimes": pd.DataFrame({"first_end_month": [LAST - 20]}),
+        months = pd.DataFrame({"month": [LAST - 1, LAST], "period": ["2025-05", "2025-06"], "moves": True, "acquired": 50})
+        return {"spells_back": spells, "worth_by_month": pd.concat(sums), "months": months,
+                "lifetimes": pd.DataFrame({"first_end_month": [LAST - 20]}),
                 "costs": pd.DataFrame(columns=["month", *ltv.DIRECT, "revenue"], dtype=float),
-                "months": pd.DataFrame({"month": [LAST - 1, LAST], "period": ["2025-05", "2025-06"], "moves": True, "acquired": 50}),
                 "spend": pd.DataFrame(columns=["month", "channel", "media", "loaded", "new_customers"], dtype=float)}
 
     def test_no_change_lies_within_the_interval_of_95_in_100_companies(self):
@@ -314,7 +315,8 @@ class TestSimulated:
             stepped.append(make(people, np.zeros(2))[2, :2])
             ends = trend.ends_then(part.assign(people=people), 0)
             fits, rate = clv_models.sbg_by_member(ends, min_events=1), ltv.monthly_rate(policy.annual_discount_rate)
-            refitted.append([horizon_sum(kaplan_meier(ltv.select(ends, key)), fits[key], 36, rate, 0.95).value for key in plans])
+            refitted.append([horizon_sum(kaplan_meier(ltv.select(ends, key)), fits[key], 36, rate, 0.95).value
+                             for key in plans])
         gaps = np.array(stepped) - np.array(refitted)
         assert (gaps.std(axis=0) < 0.15 * np.std(refitted, axis=0)).all() and np.abs(gaps / refitted).max() < 0.02
         assert gaps.any()  # some of the months do lie beyond the ages seen

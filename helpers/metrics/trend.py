@@ -268,4 +268,5 @@ def outpacing(past: dict[int, Past], factors: dict[int, np.ndarray], reach: floa
         unsure = "within noise" if np.isfinite(half) else "no interval, not judged"
         outcome = "no" if not worse else "yes" if cost > worth[0] + half else unsure
         rows.append((name, ratios[0], ratios[-1], cost, worth[0], worth[0] - half, worth[0] + half, outcome))
-    return pd.DataFrame(rows, columns="sign ratio_before ratio_now cac_growth ltv_growth ltv_growth_low ltv_growth_high outcome".split())
+    names = "sign ratio_before ratio_now cac_growth ltv_growth ltv_growth_low ltv_growth_high outcome".split()
+    return pd.DataFrame(rows, columns=names)

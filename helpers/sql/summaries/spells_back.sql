@@ -30,4 +30,4 @@ cross join ends as e
 left join paid as p on p.customer_id = s.customer_id and p.back = e.back
 left join paid as n on n.customer_id = s.customer_id and n.back = 0
 group by s.plan_id, s.started_month, s.is_new, s.observed, s.entered, s.end_age, s.ended_for, e.back
-order by e.back, s.plan_id, s.started_month, s.is_new, s.observed, s.entered, s.end_age, s.ended_for
+order by back, plan_id, started_month, is_new, observed, entered, end_age, ended_for
