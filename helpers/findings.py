@@ -125,7 +125,8 @@ def changed(table: pd.DataFrame, unit: str, formats: Formats = PLAIN) -> str:
     text += f" ({number(whole['low'], unit, formats)} to {number(whole['high'], unit, formats)})"
     if whole["low"] <= 0 <= whole["high"]:
         return f"{text}: within noise"
-    beyond = levers[(levers["low"] > 0) | (levers["high"] < 0)].sort_values("value", key=abs, ascending=False, kind="stable")
+    beyond = levers[((levers["low"] > 0) | (levers["high"] < 0)) & (levers["value"].abs() >= 0.005)]  # rounding moves nothing
+    beyond = beyond.sort_values("value", key=abs, ascending=False, kind="stable")
     named = [_step(row, unit, formats) for _, row in beyond.iterrows()]
     return f"{text}: {', '.join(named) or 'no lever alone beyond noise'}"
 

@@ -132,13 +132,16 @@ def test_payback_is_the_first_month_that_reaches_the_cost():
     assert findings.crossing(curve, np.nan) == "The margin of a new customer, month by month"
 
 
-LEVERS = pd.DataFrame([("price", -5.0, -9.0, -1.0), ("churn", 12.0, 8.0, 16.0), ("margin", 1.0, -1.0, 3.0), ("LTV", 8.0, 2.0, 14.0)],
-                      columns=["lever", "contribution", "low", "high"])
+LEVERS = pd.DataFrame(
+    [("price", -5.0, -9.0, -1.0), ("churn", 12.0, 8.0, 16.0), ("margin", 1.0, -1.0, 3.0), ("LTV", 8.0, 2.0, 14.0)],
+    columns=["lever", "contribution", "low", "high"])
 
 
 def test_a_change_beyond_noise_names_the_levers_beyond_noise_the_largest_first():
     text = "LTV moved by 8.00 USD since last month (2.00 USD to 14.00 USD): "
     assert findings.changed(LEVERS, "USD") == text + "churn +12.00 USD, price −5.00 USD"
+    rounding = LEVERS.assign(contribution=[-5.0, 12, 1e-9, 8], low=[-9.0, 8, 1e-10, 2])
+    assert findings.changed(rounding, "USD") == text + "churn +12.00 USD, price −5.00 USD"
     none = LEVERS.assign(low=[-9.0, -1, -1, 2], high=[1.0, 25, 3, 14])
     assert findings.changed(none, "USD") == text + "no lever alone beyond noise"
 
@@ -152,8 +155,9 @@ def test_a_change_within_noise_has_no_cause():
 
 
 def test_cac_against_ltv_is_told_sign_by_sign():
-    table = pd.DataFrame([("CAC grew more", 0.5, 0.1, -0.1, 0.3, "yes"), ("Ratio fell", 0.2, 0.1, np.nan, np.nan, "no")], columns=[
-        "sign", "cac_growth", "ltv_growth", "ltv_growth_low", "ltv_growth_high", "outcome"])
+    rows = [("CAC grew more", 0.5, 0.1, -0.1, 0.3, "yes"), ("Ratio fell", 0.2, 0.1, np.nan, np.nan, "no")]
+    names = ["sign", "cac_growth", "ltv_growth", "ltv_growth_low", "ltv_growth_high", "outcome"]
+    table = pd.DataFrame(rows, columns=names)
     assert findings.outpaced(table) == (
         "CAC grew more: yes (CAC 50.0%, LTV 10.0%, −10.0% to 30.0%); Ratio fell: no (CAC 20.0%, LTV 10.0%)")
     assert findings.outpaced(table.head(0)).startswith("Whether CAC outpaces LTV is not known")
