@@ -114,6 +114,34 @@ def largest(table: pd.DataFrame, value: str, what: str, share: str = "", of: str
     return f"{top.name}{aside} bring {number(top[value], 'share', formats)} of {what}"
 
 
+def changed(table: pd.DataFrame, unit: str, formats: Formats = PLAIN) -> str:
+    """How LTV moved since last month, and which levers moved it; within noise none is named. table : ltv_change."""
+    if table.empty:
+        return "How LTV moved since last month is not known: it needs the LTV of both months"
+    levers, whole = table.iloc[:-1].rename(columns={"lever": "label", "contribution": "value"}), table.iloc[-1]
+    text = f"LTV moved by {number(whole['contribution'], unit, formats)} since last month"
+    if np.isnan(whole["low"]):
+        return f"{text}; how much of it is chance is not known"
+    text += f" ({number(whole['low'], unit, formats)} to {number(whole['high'], unit, formats)})"
+    if whole["low"] <= 0 <= whole["high"]:
+        return f"{text}: within noise"
+    beyond = levers[((levers["low"] > 0) | (levers["high"] < 0)) & (levers["value"].abs() >= 0.005)]  # rounding moves nothing
+    beyond = beyond.sort_values("value", key=abs, ascending=False, kind="stable")
+    named = [_step(row, unit, formats) for _, row in beyond.iterrows()]
+    return f"{text}: {', '.join(named) or 'no lever alone beyond noise'}"
+
+
+def outpaced(table: pd.DataFrame, formats: Formats = PLAIN) -> str:
+    """Whether CAC outpaces LTV, sign by sign, with what both grew by. table : cac_outpacing."""
+    said = []
+    for row in table.itertuples():
+        cost, worth, low, high = (number(of, "share", formats) for of in (
+            row.cac_growth, row.ltv_growth, row.ltv_growth_low, row.ltv_growth_high))
+        interval = f", {low} to {high}" if np.isfinite(row.ltv_growth_low) else ""
+        said.append(f"{row.sign}: {row.outcome} (CAC {cost}, LTV {worth}{interval})")
+    return "; ".join(said) or "Whether CAC outpaces LTV is not known: it needs both of three or six months ago"
+
+
 def concentrated(table: pd.DataFrame, what: str, formats: Formats = PLAIN) -> str:
     """How much of `what` hangs on few customers. table : concentration."""
     if table.empty:

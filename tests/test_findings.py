@@ -132,6 +132,37 @@ def test_payback_is_the_first_month_that_reaches_the_cost():
     assert findings.crossing(curve, np.nan) == "The margin of a new customer, month by month"
 
 
+LEVERS = pd.DataFrame(
+    [("price", -5.0, -9.0, -1.0), ("churn", 12.0, 8.0, 16.0), ("margin", 1.0, -1.0, 3.0), ("LTV", 8.0, 2.0, 14.0)],
+    columns=["lever", "contribution", "low", "high"])
+
+
+def test_a_change_beyond_noise_names_the_levers_beyond_noise_the_largest_first():
+    text = "LTV moved by 8.00 USD since last month (2.00 USD to 14.00 USD): "
+    assert findings.changed(LEVERS, "USD") == text + "churn +12.00 USD, price −5.00 USD"
+    rounding = LEVERS.assign(contribution=[-5.0, 12, 1e-9, 8], low=[-9.0, 8, 1e-10, 2])
+    assert findings.changed(rounding, "USD") == text + "churn +12.00 USD, price −5.00 USD"
+    none = LEVERS.assign(low=[-9.0, -1, -1, 2], high=[1.0, 25, 3, 14])
+    assert findings.changed(none, "USD") == text + "no lever alone beyond noise"
+
+
+def test_a_change_within_noise_has_no_cause():
+    within = LEVERS.assign(low=[-9.0, 8, -1, -2])
+    assert findings.changed(within, "USD") == "LTV moved by 8.00 USD since last month (−2.00 USD to 14.00 USD): within noise"
+    unknown = findings.changed(LEVERS.assign(low=np.nan, high=np.nan), "USD")
+    assert unknown == "LTV moved by 8.00 USD since last month; how much of it is chance is not known"
+    assert findings.changed(LEVERS.head(0), "USD").startswith("How LTV moved since last month is not known")
+
+
+def test_cac_against_ltv_is_told_sign_by_sign():
+    rows = [("CAC grew more", 0.5, 0.1, -0.1, 0.3, "yes"), ("Ratio fell", 0.2, 0.1, np.nan, np.nan, "no")]
+    names = ["sign", "cac_growth", "ltv_growth", "ltv_growth_low", "ltv_growth_high", "outcome"]
+    table = pd.DataFrame(rows, columns=names)
+    assert findings.outpaced(table) == (
+        "CAC grew more: yes (CAC 50.0%, LTV 10.0%, −10.0% to 30.0%); Ratio fell: no (CAC 20.0%, LTV 10.0%)")
+    assert findings.outpaced(table.head(0)).startswith("Whether CAC outpaces LTV is not known")
+
+
 def test_cohorts_are_compared_at_an_age_that_three_have_reached():
     cohorts = (("a", 3), ("b", 2), ("c", 2))
     rows = [(c, age, 100, 100 - 10 * age, 1 - age / 10) for c, ages in cohorts for age in range(ages + 1)]

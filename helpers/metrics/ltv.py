@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -110,6 +110,7 @@ class Horizon:
     method: str
     curve: np.ndarray  # Σ_p w_p S_p(t), t = 0 … H − 1
     income: np.ndarray  # g · Σ_p w_p a_p S_p(t), undiscounted
+    plans: dict[tuple[str, str], tuple] = field(default_factory=dict)  # p -> w_p, a_p and the discounted Σ_t S_p(t)
 
 
 def unknown_horizon(reason: str) -> Horizon:
@@ -157,7 +158,8 @@ def horizon_ltv(
     curve = sum(w * np.array(parts[key][0].curve) for key, w in merged.items())
     income = sum(w * margin * worth[key].value * np.array(parts[key][0].curve) for key, w in merged.items())
     seen, beyond = min(parts[k][1].seen for k in merged), weighted_share(merged, worth, parts)
-    return Horizon(*blended, f"seen to month {seen}, {beyond:.0%} of the value extrapolated by sBG", curve, income)
+    plans = {key: (w, worth[key], parts[key][1]) for key, w in merged.items()}
+    return Horizon(*blended, f"seen to month {seen}, {beyond:.0%} of the value extrapolated by sBG", curve, income, plans)
 
 
 def weighted_share(merged, worth, parts: dict[tuple[str, str], list[HorizonSum]]) -> float:
