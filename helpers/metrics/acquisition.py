@@ -63,8 +63,8 @@ def marginal_cac(spend: pd.DataFrame, months: pd.DataFrame, *, lag: int, confide
     brings nobody is empty. Correlation over months, no experiment.
     """
     window, rows = set(months["month"].tail(LATEST_MONTHS)), []
-    people = spend.set_index(["channel", "month"])["new_customers"]
-    for channel, part in spend[spend["media"] > 0].assign(month=spend["month"] + lag).groupby("channel"):
+    people, paying = spend.set_index(["channel", "month"])["new_customers"], spend[spend["media"] > 0]
+    for channel, part in paying.assign(month=paying["month"] + lag).groupby("channel"):
         part = part[part["month"].isin(window)]
         x, y = part["media"].to_numpy(dtype=float), people.reindex([(channel, month) for month in part["month"]]).fillna(0)
         y, n, remark = y.to_numpy(dtype=float), len(x), ""
@@ -130,7 +130,7 @@ def payback_by_cohort(margins: pd.DataFrame) -> pd.DataFrame:
         said = "CAC not known" if np.isnan(cost) else "paid back" if back > 0 else f"not yet ({seen} months seen)"
         rows.append((cohort, customers, cost, *(path.get(at, np.nan) for at in (3, 6, 12)), back, seen,
                      said + (", immature" if seen < MATURE else "")))
-    columns = "cohort customers cac margin_3 margin_6 margin_12 paid_back_month months_seen state".split()
+    columns = "cohort customers cac margin_3_months margin_6_months margin_12_months paid_back_month months_seen state".split()
     return pd.DataFrame(rows, columns=columns)
 
 
