@@ -45,7 +45,7 @@ class TestCuts:
         assert rows["cac"].dropna().to_dict() == {"ads": 30}          # no customer, or no media: unknown, not 0
         rows = table[table["dimension"] == "campaign"].set_index("member")
         assert rows[["spend", "customers"]].T.to_dict("list") == {"x": [30, 2], NOBODY: [100, 4]}
-        assert rows["cac"].dropna().to_dict() == {"x": 15}            # spend and customers without a name need not belong together
+        assert rows["cac"].dropna().to_dict() == {"x": 15}            # those without a name need not belong together
 
     def test_other_cuts_carry_what_the_channels_of_their_customers_cost(self, make):
         table, _ = cut(book_of(make))
@@ -153,21 +153,23 @@ class TestLastTenth:
         months = months_of(self.X, self.X)[1]
         table = acquisition.marginal_cac(pd.concat(rows), months, lag=0, confidence=0.95).set_index("channel")
         assert table["elasticity"].to_dict() == pytest.approx({"a": 1, "b": 0.5})
-        assert acquisition.marginal_cac(pd.concat(rows), months.head(0), lag=0, confidence=0.95).empty
+        early = acquisition.marginal_cac(pd.concat(rows), months.head(0), lag=0, confidence=0.95)
+        assert early["months"].to_list() == [0, 0] and early["cac"].isna().all()
+        assert acquisition.marginal_cac(rows[2], months, lag=0, confidence=0.95).empty
 
     @pytest.mark.parametrize("curve", [
         lambda x: 3 * x**0.5, lambda x: 0.1 * x, lambda x: 20 + 0.08 * x, lambda x: 200 * x / (x + 1000)],
         ids=["root", "straight", "straight and some who come anyway", "saturating"])
     def test_it_covers_the_true_cost_of_the_last_tenth(self, curve):
         rng, covered, found = np.random.default_rng(5), 0, []
-        for _ in range(200):
+        for _ in range(100):
             x = 1000 * np.exp(rng.normal(0, 0.35, 18))
             shock = rng.gamma(100, 0.01, 18)                            # months differ by 10 %
             truth = 0.1 * x.sum() / (curve(x) - curve(0.9 * x)).sum()
             row = last_tenth(x, rng.poisson(curve(x) * shock))
             covered += row["low"] <= truth and not row["high"] < truth
             found.append(row["cac_last_tenth"] / truth)
-        assert covered >= 184 and np.nanmedian(found) == pytest.approx(1, abs=0.06)
+        assert covered >= 91 and np.nanmedian(found) == pytest.approx(1, abs=0.06)
 
 
 Q1 = 2024 * 12 + 1                                                      # cohorts of January, March and April; to June

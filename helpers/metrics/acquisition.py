@@ -24,7 +24,7 @@ def cac_by(rows: pd.DataFrame, months: pd.DataFrame) -> pd.DataFrame:
     """
     rows = rows[rows["month"].isin(months["month"])]
     channels = rows[rows["dimension"] == "channel"].groupby("channel")[["media", "new_customers"]].sum()
-    each = (channels["media"] / channels["new_customers"]).where(channels["new_customers"] > 0, 0.0)
+    each = channels["media"] / channels["new_customers"]  # nobody comes of a channel without new customers
     recorded = rows["dimension"].isin(NAMED)
     rows = rows.assign(spend=rows["media"].where(recorded, rows["new_customers"] * rows["channel"].map(each)))
     cuts = [name for name in [*NAMED, "segment", "plan", "country"]
