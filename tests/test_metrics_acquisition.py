@@ -70,6 +70,8 @@ class TestCuts:
         assert table.query("dimension == 'channel'")["spend"].sum() == 630 and months["month"].to_list() == [LAST - 1, LAST]
         assert acquisition.cac_checks(table, months, LAST)["passed"].all()
         assert acquisition.cac_checks(table, months, LAST + 6)["expected"].to_list() == [0] * 10
+        long = pd.DataFrame({"month": range(LAST - 7, LAST + 2), "media": 10, "acquired": 1})
+        assert set(acquisition.cac_checks(table, long, LAST)["expected"]) == {60, 6}
 
     def test_a_lag_meets_spend_with_the_customers_that_come_later(self, make):
         table, months = cut(book_of(make, lag=1))
@@ -265,5 +267,6 @@ class TestShrunken:
         table = self.members([0, 1, 2, 9, 9], 0.5)
         table.loc[3, ["ltv", "ltv_low", "ltv_high"]] = np.nan
         table.loc[4, "ltv_low"] = -1.0
+        assert acquisition.shrunken(table.head(0).astype(object), 0.95).empty
         found = acquisition.shrunken(table, 0.95)
         assert found[3:].isna().all() and found[:3].equals(acquisition.shrunken(table[:3], 0.95))

@@ -152,7 +152,8 @@ def shrunken(members: pd.DataFrame, confidence: float) -> pd.Series:
     between (Morris 1983, JASA 78, 47–55), the variance between by moments (DerSimonian and Laird 1986, Controlled Clinical
     Trials 7, 177–188).
     """
-    logs = np.log(members[["ltv", "ltv_low", "ltv_high"]].where(members["ltv_low"] > 0))
+    known = members[["ltv", "ltv_low", "ltv_high"]].astype(float)
+    logs = np.log(known.where(known["ltv_low"] > 0))
     error = (logs["ltv_high"] - logs["ltv_low"]) / (2 * ndtri(0.5 + confidence / 2))
     found = pd.Series(np.nan, members.index)
     for _, part in logs["ltv"].where(error > 0).dropna().groupby(members["dimension"]):

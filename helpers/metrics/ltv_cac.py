@@ -109,7 +109,7 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
     parameters = [clv_models.sbg_parameters({k: v for k, v in fits.items() if k[0] not in ("channel", "country")}, confidence)]
     if model:
         parameters.insert(0, clv_models.parameters(model, confidence, currency))
-    members = pd.concat(members, ignore_index=True)
+    members = pd.concat([part for part in members if len(part)] or members[:1], ignore_index=True)
     members["ltv_shrunken"] = acquisition.shrunken(members, confidence)
     path = ahead(policy.horizon_months + 1, 1.0)  # a month further, where the curve can go there
     path = path if len(path.curve) else ahead(policy.horizon_months, 1.0)
