@@ -58,12 +58,13 @@ def _house(draw):
 
 @_house
 def lines(table, *, x, y, title, unit, hue=None, band=None, target=None, x_unit="", events=None, forecast=None,
-          metric=None) -> Figure:
+          metric=None, dashed=None) -> Figure:
     """Lines over months (periods, dates, "YYYY-MM") or numbers in `x_unit`, one row per `x` and `hue`; gaps stay gaps.
 
     `band` names the columns (low, high) of an interval. From the seventh series on lines are grey and unnamed.
     events : `date` and `label`; over months, the last six of them are marked, and named under the axis.
     forecast : `x`, `y` and `band`, or `low`, `high`; continues the last line. metric : an id or, by member, a dict of them.
+    dashed : the members that are, where dashes say something; by default they tell the lines apart.
     """
     figure, axes = _figure(title, 3.3 + (0 if events is None else 0.18 * min(len(events), 6)), unit, target=target)
     ahead = table.head(0) if forecast is None else forecast.dropna(subset=[y]).sort_values(x)
@@ -77,6 +78,7 @@ def lines(table, *, x, y, title, unit, hue=None, band=None, target=None, x_unit=
         colour, marker, dash = SERIES[number] if number < len(SERIES) else (FAINT, "", "-")
         if metric and number < len(SERIES):
             colour = _colour(metric.get(member) if isinstance(metric, dict) else metric)
+        dash = dash if dashed is None else "--" if member in dashed else "-"
         part = part.set_index(x).reindex(grid)
         values = part[y].astype(float)
         axes.plot(values.index, values, color=colour, marker=marker, linestyle=dash)

@@ -76,7 +76,7 @@ MARTS: dict[str, tuple[str, ...]] = {
     "customer_months": ("customer_id", "month"),
     "rfm_customers": ("customer_id",),
     "plans": ("plan_id",),
-    "marketing_spend": ("month", "channel", "kind"),
+    "marketing_spend": ("month", "channel", "campaign", "kind"),
     "costs": ("month", "category"),
     **{name: tuple(TABLES[name].columns) for name in KEPT},
     "customer_360": ("customer_id",),

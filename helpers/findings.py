@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from helpers.models.intervals import Estimate, next_value
+from helpers.models.intervals import Estimate, next_value, wilson
 from helpers.tables import PLAIN, Formats, number
 
 LEVELS = ("share", "ratio", "months", "per_year")  # judged by what they are; money and counts by how they change
@@ -152,14 +152,35 @@ def concentrated(table: pd.DataFrame, what: str, formats: Formats = PLAIN) -> st
     return f"The top 10% of {n} customers brought {top} of 12 months' {what}, the largest alone {one}; Gini coefficient {gini}"
 
 
-def crossing(curve: pd.DataFrame, target: float) -> str:
-    """When a cumulative curve (`month`, `margin`) reaches a cost."""
-    reached = curve.loc[curve["margin"] >= target, "month"]
-    if np.isnan(target):
-        return "The margin of a new customer, month by month"
-    if len(reached):
-        return f"A new customer has paid back its cost after {reached.iloc[0]} months"
-    return f"A new customer does not pay back its cost within {len(curve)} months"
+def organic(cuts: pd.DataFrame, confidence: float, formats: Formats = PLAIN) -> str:
+    """The share of new customers that no media paid for. cuts : cac_by."""
+    channels = cuts[cuts["dimension"] == "channel"].set_index("member")[["customers", "spend"]]
+    n, known = channels["customers"].sum(), channels.drop("(unattributed)", errors="ignore")
+    if not known["customers"].sum():
+        return "No new customer of the last six months names the channel that it came by"
+    free = known.loc[known["spend"] == 0, "customers"].sum()
+    share, low, high, rest = (number(float(at), "share", formats) for at in (
+        free / n, *wilson(free, n, confidence), 1 - known["customers"].sum() / n))
+    return (f"{share} of {number(n, 'count', formats)} new customers of six months came by a channel without media spend "
+            f"({low} to {high}); of {rest} the channel is not known")
+
+
+def dearer(ratio: float, formats: Formats = PLAIN) -> str:
+    """What a new unit of revenue costs against one that is kept. ratio : acquisition_to_retention_cost_ratio."""
+    if np.isnan(ratio):
+        return "Whether a new unit of revenue costs more than keeping one needs spend, new revenue and costs of retention"
+    return (f"A new unit of revenue cost {number(ratio, 'ratio', formats)} what keeping one did, on average. The five times "
+            "that are often quoted are contested, and an average is not the cost of one more")
+
+
+def paid_back(table: pd.DataFrame) -> str:
+    """How many cohorts have earned what they cost, of those seen for a year. table : payback_by_cohort."""
+    old = table[(table["months_seen"] >= 12) & table["cac"].notna()]
+    back = old["paid_back_month"].dropna().astype(int)
+    if old.empty:
+        return "No cohort whose cost is known has been seen for 12 months"
+    when = f", in {back.min()} to {back.max()} months" if len(back) else ""
+    return f"{len(back)} of {len(old)} cohorts seen for 12 months have paid back their cost{when}"
 
 
 def kept(triangle: pd.DataFrame, formats: Formats = PLAIN, doing: str = "are active") -> str:

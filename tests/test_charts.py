@@ -347,6 +347,13 @@ def test_a_forecast_takes_the_columns_of_the_band_and_may_be_unknown(months, for
     assert len(none.lines) == 1 and [text.get_text() for text in none.texts] == ["1.01"]
 
 
+def test_dashes_can_say_which_members_are_dashed(months):
+    axes = charts.lines(months, x="month", y="nrr", hue="channel", title="t", unit="share", dashed=["social"]).axes[0]
+    assert [line.get_linestyle() for line in axes.lines] == ["-", "--"]
+    axes = charts.lines(months, x="month", y="nrr", hue="channel", title="t", unit="share", dashed=[]).axes[0]
+    assert [line.get_linestyle() for line in axes.lines] == ["-", "-"]
+
+
 def test_from_the_seventh_series_on_lines_are_background():
     many = pd.DataFrame({"age": [0, 1] * 8, "y": range(16), "who": np.repeat([*"abcdefgh"], 2)})
     axes = charts.lines(many, x="age", y="y", hue="who", title="t", unit="USD").axes[0]

@@ -125,11 +125,29 @@ def test_the_largest_share_is_named_with_its_size():
     assert findings.largest(table.head(0), "revenue_share", "revenue") == "revenue: nothing to share"
 
 
-def test_payback_is_the_first_month_that_reaches_the_cost():
-    curve = pd.DataFrame({"month": [1, 2, 3], "margin": [10.0, 20.0, 30.0]})
-    assert findings.crossing(curve, 20.0) == "A new customer has paid back its cost after 2 months"
-    assert findings.crossing(curve, 31.0) == "A new customer does not pay back its cost within 3 months"
-    assert findings.crossing(curve, np.nan) == "The margin of a new customer, month by month"
+def test_organic_is_new_customers_of_known_channels_without_spend_of_all_new():
+    rows = [("channel", "ads", 60, 500.0), ("channel", "friends", 25, 0.0), ("channel", "organic", 5, 0.0),
+            ("channel", "(unattributed)", 10, 0.0), ("plan", "pro", 999, 0.0)]
+    cuts = pd.DataFrame(rows, columns=["dimension", "member", "customers", "spend"])
+    # Wilson of 30 of 100: (30 + 1.92 ± 1.96 · √(30 · 70/100 + .96)) ÷ 103.84
+    assert findings.organic(cuts, 0.95) == (
+        "30.0% of 100 new customers of six months came by a channel without media spend (21.9% to 39.6%); "
+        "of 10.0% the channel is not known")
+    for unknown in (cuts.tail(2), cuts.head(0)):
+        assert findings.organic(unknown, 0.95) == "No new customer of the last six months names the channel that it came by"
+
+
+def test_the_own_cost_ratio_stands_beside_the_claim():
+    assert findings.dearer(3.25).startswith("A new unit of revenue cost 3.25× what keeping one did, on average. The five times")
+    assert findings.dearer(np.nan).endswith("needs spend, new revenue and costs of retention")
+
+
+def test_cohorts_seen_for_a_year_say_whether_they_paid_back():
+    rows = [(12, 50.0, 4.0), (13, 50.0, 7.0), (20, 50.0, np.nan), (11, 50.0, 1.0), (30, np.nan, np.nan)]
+    table = pd.DataFrame(rows, columns=["months_seen", "cac", "paid_back_month"])
+    assert findings.paid_back(table) == "2 of 3 cohorts seen for 12 months have paid back their cost, in 4 to 7 months"
+    assert findings.paid_back(table[2:3]) == "0 of 1 cohorts seen for 12 months have paid back their cost"
+    assert findings.paid_back(table[3:]) == "No cohort whose cost is known has been seen for 12 months"
 
 
 LEVERS = pd.DataFrame(

@@ -137,15 +137,19 @@ class TestByMember:
                      (6, "b", 50.0, 50.0, 5), (6, "(unattributed)", 0.0, 0.0, 7), (7, "a", 9999.0, 9999.0, 999))
         return ends, models, {key: Estimate(10, 10, 10, n) for key, n in worth.items()}, rows
 
-    def table(self, dimension, book, lag=0):
+    def table(self, dimension, book, lag=0, costs=None):
         return cac.by_member(dimension, *book, margin=0.5, horizon=3, annual_rate=0.0, last=6, lag=lag, confidence=0.95,
-                             least=30).set_index("member")
+                             least=30, costs=costs or {}).set_index("member")
 
     def test_a_plan_has_worth_and_no_cost(self, book):
         row = self.table("plan", book).loc["p"]
         assert (row["customers"], row["ltv"]) == (30, pytest.approx(0.5 * 10 * 2))
         assert row["ltv_low"] < 10 < row["ltv_high"]
         assert np.isnan(row[["cac", "ltv_to_cac", "payback_months"]].astype(float)).all()
+
+    def test_a_plan_whose_customers_costs_are_known_has_ratio_and_payback(self, book):
+        row = self.table("plan", book, costs={("plan", "p"): 7.5, ("channel", "p"): 99}).loc["p"]  # income 5, 2.5, 2.5
+        assert row[["cac", "ltv_to_cac", "payback_months"]].to_list() == pytest.approx([7.5, 10 / 7.5, 2])
 
     def test_a_channel_has_six_months_of_media_over_its_new_customers(self, book):
         row = self.table("channel", book).loc["a"]

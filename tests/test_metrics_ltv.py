@@ -262,6 +262,7 @@ def summaries(**changes):
         "months": months(18, acquired=40, active_start=60, active_end=60, mrr_end=600, churned=3), "survival": halved(),
         "lifetimes": naive(), "customer_value": worth, "costs": costs, "spend": pd.DataFrame(spend),
         "new_by_plan": pd.DataFrame(columns=["plan_id", "new_customers"]),
+        "cac_by": pd.DataFrame(columns=["month", "dimension", "member", "channel", "media", "new_customers"]),
         "realised": pd.DataFrame({"revenue": [9600]}), "survival_holdout": pd.DataFrame(),
         "purchases": pd.DataFrame({"customers": [0]}), "repeat_spend": None, "regularity": None,
     } | changes

@@ -275,6 +275,7 @@ class TestMemberStreams:
         policy = Policy(horizon_months=3, annual_discount_rate=0.1)
         members = pd.concat([cac.by_member(
             name, ends, fits, value, spend, margin=0.5, horizon=3, annual_rate=0.1, last=6, lag=0, confidence=0.95, least=30,
+            costs={},
         ) for name in ("plan", "channel")])
         company = stream(annual_rate=0.1, kept=0.0)
         found = worth.member_streams(members, company, ends, fits, value, policy)
@@ -283,6 +284,10 @@ class TestMemberStreams:
         assert a.revenue == pytest.approx([10, 5, 5, 5]) and a.curve == pytest.approx([1, 0.5, 0.5, 0.5])
         assert worth.net(a) + 4 == pytest.approx(a.ltv.value) and a.ltv.n == 40
         assert (a.cac, found["plan", "p"].cac) == (4, 30)
+        own = members.assign(cac=members["cac"].where(members["dimension"] == "channel", 7.0))
+        assert worth.member_streams(own, company, ends, fits, value, policy)["plan", "p"].cac == 7
+        free = members.assign(cac=np.nan)  # a channel without spend of its own costs nobody else's
+        assert np.isnan(worth.member_streams(free, company, ends, fits, value, policy)["channel", "a"].cac)
         few = members.assign(customers=4)
         assert list(worth.member_streams(few, company, ends, fits, value, policy)) == [("all", "all")]
 

@@ -34,7 +34,7 @@ def demo(dollar_book):
         lines=sources.transactions(files["transactions"], as_of, subscribed=True), started=first["from"],
         spells=lifetimes.first_spells(spans, as_of),
         groups={"all": pd.Series("all", first.index), "plan": first["plan_id"],
-                "channel": files["customers"].set_index("customer_id")["channel"]})
+                **files["customers"].set_index("customer_id")[["channel", "segment", "country"]]})
 
 
 @pytest.fixture(scope="module")
@@ -151,9 +151,7 @@ def test_the_biggest_moves_of_the_month(company):
 
 
 def test_survival_counts_first_spells_by_completed_months(company):
-    customers = getattr(company, "files", {}).get("customers")
-    segment = {} if customers is None else {"segment": customers.set_index("customer_id")["segment"]}
-    assert_equal(company.book.frame("summaries/survival"), lifetimes.survival(company.spells, company.groups | segment))
+    assert_equal(company.book.frame("summaries/survival"), lifetimes.survival(company.spells, company.groups))
 
 
 def test_purchase_histories_for_bgnbd(company):

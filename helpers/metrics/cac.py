@@ -66,13 +66,14 @@ def cost_ratio(months: pd.DataFrame, costs: pd.DataFrame, spend: pd.DataFrame, *
 
 
 def by_member(
-    dimension: str, ends, models, worth, spend: pd.DataFrame, *, margin, horizon, annual_rate, last, lag, confidence, least
+    dimension: str, ends, models, worth, spend, *, margin, horizon, annual_rate, last, lag, confidence, least, costs
 ) -> pd.DataFrame:
     """Table ltv_cac_by: LTV where a member has a model and enough customers and, for channels, media spend of six
-    months over their new customers; members without either stay, so that the channels' customers add up."""
+    months over their new customers; members without either stay, so that the channels' customers add up. costs : the CAC
+    of members of other dimensions, where known."""
     rows, channels = [], {("channel", name) for name in spend["channel"]}
     for key in sorted(key for key in {*worth, *channels} if key[0] == dimension):
-        ltv, income, cac, back = UNKNOWN, np.zeros(0), np.nan, np.nan
+        ltv, income, cac = UNKNOWN, np.zeros(0), costs.get(key, np.nan)
         people = worth[key].n if key in worth else 0
         if key in models and people >= least:
             table = kaplan_meier(select(ends, key), confidence)
@@ -84,7 +85,7 @@ def by_member(
             money = mine.loc[mine["month"].between(last - 5 - lag, last - lag), "media"].sum()
             people = int(mine.loc[mine["month"].between(last - 5, last), "new_customers"].sum())
             cac = float(money / people) if people and money else np.nan
-            back = payback(income, ltv, cac)[0].value
+        back = payback(income, ltv, cac)[0].value
         rows.append((dimension, key[1], people, ltv.value, ltv.low, ltv.high, cac, ltv.value / cac, back))
     columns = ["dimension", "member", "customers", "ltv", "ltv_low", "ltv_high", "cac", "ltv_to_cac", "payback_months"]
     return pd.DataFrame(rows, columns=columns)

@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from helpers.contracts import ReportError
-from helpers.metrics import cac, clv_models, frame, ltv, metric, monthly
+from helpers.metrics import acquisition, cac, clv_models, frame, ltv, metric, monthly
 from helpers.metrics.retention import pooled_churn
 from helpers.metrics.worth import Stream, member_streams
 from helpers.models.intervals import Estimate, product
 
 QUERIES = (
     "months survival lifetimes customer_value new_by_plan spend costs realised purchases purchases_holdout repeat_spend "
-    "regularity survival_holdout"
+    "regularity survival_holdout cac_by"
 ).split()
 NO_SPEND = "needs marketing_spend and new customers"
 
@@ -103,11 +103,14 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
     rows += cost_rows(tables, months, costs_by_month, cost, headline[1], margin, future, period, currency, policy, last,
                       subscriptions, target)
 
-    members = [by_dimension(name, tables, fits, worth, last, policy, margin.value) for name in ("plan", "channel")]
-    parameters = [clv_models.sbg_parameters({k: v for k, v in fits.items() if k[0] != "channel"}, confidence)]
+    costs = acquisition.cac_by(tables["cac_by"], costs_by_month).set_index(["dimension", "member"])["cac"].to_dict()
+    members = [by_dimension(name, tables, fits, worth, last, policy, margin.value, costs)
+               for name in ("plan", "channel", "segment", "country")]
+    parameters = [clv_models.sbg_parameters({k: v for k, v in fits.items() if k[0] not in ("channel", "country")}, confidence)]
     if model:
         parameters.insert(0, clv_models.parameters(model, confidence, currency))
-    members = pd.concat(members, ignore_index=True)
+    members = pd.concat([part for part in members if len(part)] or members[:1], ignore_index=True)
+    members["ltv_shrunken"] = acquisition.shrunken(members, confidence)
     path = ahead(policy.horizon_months + 1, 1.0)  # a month further, where the curve can go there
     path = path if len(path.curve) else ahead(policy.horizon_months, 1.0)
     company = Stream(future.discounted, path.income, path.curve, np.arange(len(path.curve)), policy.horizon_months,
@@ -137,11 +140,11 @@ def by_plan(tables: dict[str, pd.DataFrame], *, last: int, policy, margin: float
     return by_dimension("plan", tables, fits, worth, last, policy, margin)
 
 
-def by_dimension(dimension: str, tables, fits, worth, last: int, policy, margin: float) -> pd.DataFrame:
+def by_dimension(dimension: str, tables, fits, worth, last: int, policy, margin: float, costs=None) -> pd.DataFrame:
     return cac.by_member(
         dimension, tables["survival"], fits, worth, tables["spend"], margin=margin, horizon=policy.horizon_months,
         annual_rate=policy.annual_discount_rate, last=last, lag=policy.cac_lag_months, confidence=policy.confidence,
-        least=policy.min_customers,
+        least=policy.min_customers, costs=costs or {},
     )
 
 

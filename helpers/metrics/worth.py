@@ -68,7 +68,7 @@ def mean_churn(of: Stream) -> float:
 def member_streams(members: pd.DataFrame, company: Stream, ends, fits, worth, policy) -> dict[tuple[str, str], Stream]:
     """The company's stream, and one of each member of ltv_cac_by whose LTV is known and may be shown.
 
-    A plan has no spend of its own: its customers are taken to cost what the company's do.
+    But for channels, whose spend is their own, a member without a CAC is taken to cost what the company's customers do.
     """
     found, months = {("all", "all"): company}, policy.horizon_months + 1
     for row in hidden(members, policy.suppress_below).dropna(subset="ltv").itertuples():
@@ -77,7 +77,7 @@ def member_streams(members: pd.DataFrame, company: Stream, ends, fits, worth, po
         curve = np.array(horizon_sum(table, fits[key], months, 0.0, policy.confidence).curve)
         ltv = Estimate(row.ltv, row.ltv_low, row.ltv_high, worth[key].n)
         found[key] = replace(company, ltv=ltv, revenue=worth[key].value * curve, curve=curve, ages=np.arange(months),
-                             cac=company.cac if row.dimension == "plan" else row.cac)
+                             cac=company.cac if row.dimension != "channel" and np.isnan(row.cac) else row.cac)
     return found
 
 

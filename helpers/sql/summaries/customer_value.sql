@@ -18,10 +18,11 @@ with parts as (
 ),
 worth as (
     select
-        p.customer_id, k.first_plan_id, k.channel, cast(sum(p.y) as decimal(20, 4)) as y, cast(sum(p.x) as decimal(20, 4)) as x
+        p.customer_id, k.first_plan_id, k.channel, k.segment, k.country,
+        cast(sum(p.y) as decimal(20, 4)) as y, cast(sum(p.x) as decimal(20, 4)) as x
     from parts as p
     inner join mart_customers as k on k.customer_id = p.customer_id
-    group by p.customer_id, k.first_plan_id, k.channel
+    group by p.customer_id, k.first_plan_id, k.channel, k.segment, k.country
 ),
 members as (
     select 'all' as dimension, 'all' as member, x, y from worth
@@ -29,6 +30,10 @@ members as (
     select 'plan', first_plan_id, x, y from worth where first_plan_id is not null
     union all
     select 'channel', channel, x, y from worth where channel is not null
+    union all
+    select 'segment', segment, x, y from worth where segment is not null
+    union all
+    select 'country', country, x, y from worth where country is not null
 )
 select
     dimension, member, count(*) as customers, sum(y) as sum_y, sum(x) as sum_x,

@@ -12,6 +12,10 @@ with members as (
     from mart_customers
     where started_at is not null and segment is not null
     union all
+    select 'country', country, spell_months, spell_ended, entry_months
+    from mart_customers
+    where started_at is not null and country is not null
+    union all
     select 'channel', channel, spell_months, spell_ended, entry_months
     from mart_customers
     where started_at is not null and channel is not null
