@@ -190,8 +190,9 @@ def foretold(ahead: pd.DataFrame, tried: pd.DataFrame, formats: Formats = PLAIN)
         return "Nothing is foretold"
     value, low, high = (number(ahead[name].iloc[-1], "money", formats) for name in ("sum", "sum_low", "sum_high"))
     off, n = number(tried["error"].abs().mean(), "share", formats), number(ahead["n"].iloc[-1], "count", formats)
-    how = (f"forecasts of {len(tried)} earlier month ends were off by {off} on average (MAPE), and "
-           f"{tried['inside'].sum()} of {len(tried)} intervals held what came") if len(tried) else "no earlier one could be tried"
+    how = "no earlier one could be tried" if tried.empty else (
+        f"forecasts of {len(tried)} earlier month ends were off by {off} on average (MAPE), and {tried['inside'].sum()} of "
+        f"{len(tried)} intervals held what came")
     return f"{n} customers are expected to bring {value} in 12 months ({low} to {high}); {how}"
 
 

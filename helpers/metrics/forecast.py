@@ -12,7 +12,7 @@ from helpers.metrics import clv_models
 from helpers.models import bgnbd, gamma_gamma, sbg
 
 QUERIES = ["forecast_cells", "forecast_came", "forecast_sales"]
-AHEAD, LEAST, DRAWS, REFITS = 12, 6, 1000, 40
+AHEAD, LEAST, DRAWS, REFITS = 12, 6, 1000, 25
 PARTS = ["contracted", "renewals_due", "expansion", "returning"]
 COLUMNS = ["period", *PARTS, "total", "low", "high", "sum", "sum_low", "sum_high", "n"]
 BACKTEST = ["made_at", "months", "predicted", "low", "high", "actual", "error", "inside"]
@@ -156,17 +156,17 @@ def buyers(sales: pd.DataFrame, months: pd.DataFrame, made_at: int, *, least: in
     if not np.isfinite(model.spend.mean):
         return None
     (x, t_x, T, n), total = clv_models.weeks(part), np.maximum(part["total"].to_numpy(float), 0)
-    alike, which = np.unique([x, T], axis=1, return_inverse=True)  # who is alive buys by x and T alone: few pairs
-    ages = np.arange(AHEAD + 1)[:, None] * clv_models.WEEKS_A_MONTH
+    alike, which = np.unique([x, np.round(T)], axis=1, return_inverse=True)  # who is alive buys by x and T alone; few pairs
 
-    def expected(of, money):
+    def expected(of, money, months):
+        ages = np.array(months)[:, None] * clv_models.WEEKS_A_MONTH
         alive = of.expected(ages, alike[0], alike[1], alike[1]) / of.alive(alike[0], alike[1], alike[1])
         return of.alive(x, t_x, T) * np.diff(alive, axis=0)[:, which], money.p * (money.v + total) / (money.p * x + money.q - 1)
 
-    number, mean = expected(model.purchases, model.spend)
+    number, mean = expected(model.purchases, model.spend, range(AHEAD + 1))
     refits = zip(model.purchase_refits, model.spend_refits, strict=True)
-    pairs = [expected(bgnbd.BgNbd(*p), gamma_gamma.GammaGamma(*s)) for p, s in refits]
-    others, plain = np.array([(of * worth) @ n for of, worth in pairs]), (number * mean) @ n
+    pairs = [expected(bgnbd.BgNbd(*p), gamma_gamma.GammaGamma(*s), [0, AHEAD]) for p, s in refits]
+    plain, unsure = (number * mean) @ n, np.log([max(1e-9, (of[0] * worth) @ n) for of, worth in pairs]).std(ddof=1)
     money, vary = model.spend, bgnbd.variance(model.purchases, x, t_x, T, AHEAD * clv_models.WEEKS_A_MONTH)
     unlike = np.maximum(0, vary - number.sum(axis=0)) + vary / np.maximum(money.p * x + money.q - 2, 1)
     alone, shared = number @ (n * mean**2) * (1 + 1 / money.p), (n * mean**2) @ unlike  # purchase by purchase; by customer
@@ -177,7 +177,8 @@ def buyers(sales: pd.DataFrame, months: pd.DataFrame, made_at: int, *, least: in
     shocks = np.exp(np.clip(scatter(rng, 0.0, spread, seen), -3, 3) - spread**2 / 2)
     noise = rng.normal(size=(DRAWS, AHEAD)) * np.sqrt(alone)
     noise = noise + rng.normal(size=(DRAWS, 1)) * np.sqrt(shared) * plain / plain.sum()
-    draws = np.maximum(0, others[rng.integers(REFITS, size=DRAWS)] * shocks + noise) * level
+    fits = np.exp(np.clip(unsure * rng.standard_t(REFITS - 1, (DRAWS, 1)), -3, 3))
+    draws = np.maximum(0, plain * fits * shocks + noise) * level
     return Outlook(np.full((AHEAD, len(PARTS)), np.nan), plain * level, draws, int(n.sum()))
 
 
