@@ -91,6 +91,12 @@ class TestSubscriptions:
         assert (found[:, 1] > found[:, 0]).all() and (found[:, 4] > found[:, 3]).all()
         assert found[0, 1] - found[0, 0] > 2 * 1.9 * 10 * np.sqrt(1000 * 0.1 * 0.9)  # chance alone, and more
 
+    def test_nobody_left_within_a_paid_term_is_no_promise(self):
+        inside = [paying(NOW - back, term=12, ahead=7, customers=100, plan="y") for back in range(1, 13)]
+        base = paying(NOW, term=12, ahead=12, customers=100, plan="y")
+        low, high = ahead.subscribers(cells(*CONSTANT, *inside, base), NOW, least=5, seed=1).bounds(0.95)[0, :2]
+        assert 950 < low < high <= 1000
+
     def test_shocks_of_the_past_widen_it(self):
         calm = [paying(NOW - back, customers=10_000, left=1000) for back in range(1, 13)]
         wild = [paying(NOW - back, customers=10_000, left=500 + 1000 * (back % 2)) for back in range(1, 13)]

@@ -87,7 +87,7 @@ def subscribers(cells: pd.DataFrame, made_at: int, *, least: int, seed: int) -> 
     known = [hazards(due, r.plan_id, r.term, ages, gone / paid["customers"].sum(), least) for r in groups.itertuples()]
     shape, rate = np.array(known).swapaxes(0, 1)
     chance = np.concatenate([(shape / rate)[None], rng.gamma(shape, 1 / rate, (DRAWS, *shape.shape))])  # first, the expected
-    early, seen = within["left"].sum(), max(1, within["customers"].sum())  # who leaves within a paid term, whatever its plan
+    early, seen = within["left"].sum(), within["customers"].sum() or paid["customers"].sum()  # within a paid term, any plan
     inside = np.append(early / seen, rng.gamma(early + 0.5, 1 / seen, DRAWS))[:, None]
     place = [of.merge(groups, on=["plan_id", "term"], validate="many_to_one")["place"].to_numpy() for of in (paid, base)]
     likely = np.where(paid["ahead"] == 1, (shape / rate)[place[0], paid["number"] - 1], early / seen).clip(max=1)
