@@ -233,6 +233,18 @@ def held(holdout: pd.DataFrame) -> str:
     return f"What came in the held-out weeks lay inside {inside} of {len(models)} predictive intervals"
 
 
+def foretold(ahead: pd.DataFrame, tried: pd.DataFrame, formats: Formats = PLAIN) -> str:
+    """What today's customers are expected to bring, and how past forecasts did. ahead, tried : see metrics.forecast."""
+    if ahead.empty:
+        return "Nothing is foretold"
+    value, low, high = (number(ahead[name].iloc[-1], "money", formats) for name in ("sum", "sum_low", "sum_high"))
+    off, n = number(tried["error"].abs().mean(), "share", formats), number(ahead["n"].iloc[-1], "count", formats)
+    how = "no earlier one could be tried" if tried.empty else (
+        f"forecasts of {len(tried)} earlier month ends were off by {off} on average (MAPE), and {tried['inside'].sum()} of "
+        f"{len(tried)} intervals held what came")
+    return f"{n} customers are expected to bring {value} in 12 months ({low} to {high}); {how}"
+
+
 def track_record(forecast: pd.DataFrame, name: str, unit: str, formats: Formats = PLAIN) -> str:
     """What was expected of the last month, what came, and how often such forecasts held. forecast : see metrics.summary."""
     past = forecast.dropna(subset=["actual", "low"])

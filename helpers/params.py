@@ -169,6 +169,8 @@ class LtvCac(Section):
     holdout_weeks: int | None = Field(None, ge=1, le=520, description="weeks held out; null: a quarter of the history")
     bootstrap: int = Field(200, ge=20, le=5000, description="times that customers are resampled for an interval")
     seed: int = Field(1, ge=0, description="seed of the resampling")
+    ltv_error_max: float = Field(0.15, gt=0, le=1, description="mean error of past forecasts; above: recalibrate, a fraction")
+    next_review_date: date | None = Field(None, strict=False, description="day on which the model is looked at again")
 
 
 class Rfm(Section):

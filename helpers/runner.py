@@ -32,7 +32,8 @@ from helpers.pdf import find_browser, print_pdf  # noqa: E402
 
 HERE = Path(__file__).parent
 # What a run reads of which month before.
-HISTORY = (("columns", 1), ("decisions", 1), ("definitions", 1), ("metrics", 1), ("metrics", 12), ("volume", 1))
+HISTORY = (("columns", 1), ("decisions", 1), ("definitions", 1), ("metrics", 1), ("metrics", 12), ("volume", 1),
+           *(("forecast_12m", months) for months in range(1, 13)))
 PARAMETERS = "month, params_file, run_dir"
 IMPORTS = "from helpers import charts, marts, pages\nfrom helpers.metrics import ltv_cac"
 PACKAGES = ("ltv-report", "duckdb", "matplotlib", "nbconvert", "numpy", "pandas", "papermill", "scipy", "seaborn")

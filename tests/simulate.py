@@ -95,3 +95,39 @@ def predicted(book):
     terms = pd.DataFrame([{"margin": 0.5, "basis": "gross_margin", "method": "any", "known": True}])
     book.derive("account_value", account_terms=terms, months_ahead=ages, purchases_ahead=purchases)
     return book
+
+
+def subscribers(rng, months: int, ahead: int, joining: float, *, shock: float, heavy: float) -> tuple[pd.DataFrame, float]:
+    """A book of subscriptions as `summaries/forecast_cells` gives it, and what who pays at its end brings in the months after.
+
+    A third is billed by the year and leaves at renewals alone; each has a chance to leave of his own, times a shock of the
+    month, log-normal with mean 1. Amounts are log-normal with a spread of `heavy`, change now and then, and rise in steps;
+    who leaves may come back. joining : customers a month.
+    """
+    span, starts = months + ahead, np.repeat(np.arange(months), rng.poisson(joining, months))
+    term = np.where(rng.random(len(starts)) < 1 / 3, 12, 1)
+    leaving = np.where(term == 12, rng.beta(2, 7, len(starts)), rng.beta(1.5, 45, len(starts)))
+    amount, rows, state = np.exp(rng.normal(3, heavy, len(starts))), np.zeros((span, len(starts))), np.zeros(len(starts), bool)
+    for month in range(span):
+        of_month = np.exp(shock * rng.normal() - shock**2 / 2)
+        due, drawn = (month - starts) % term == 0, rng.random(len(starts))
+        stays = state & ~(due & (drawn < np.minimum(1, leaving * of_month)))
+        back = ~state & (starts < month) & (rng.random(len(starts)) < 0.02)
+        moves = rng.random(len(starts)) < 0.02
+        amount = amount * np.where(moves, np.exp(rng.normal(0.1, 0.4, len(starts))), 1) * np.exp(0.002 + 0.005 * rng.normal())
+        state = stays | back | (starts == month)
+        rows[month] = amount * state
+    last, parts = months - 1, []
+    for month in range(months):
+        paying, following = rows[month] > 0, rows[month + 1] if month < last else np.zeros(len(starts))
+        before = np.where(rows[max(0, month - 12):month] > 0, rows[max(0, month - 12):month], np.nan)
+        since = pd.DataFrame(before).ffill().iloc[-1].to_numpy() if month else np.full(len(starts), np.nan)
+        for name, which, mrr in (("paying", paying, rows[month]), ("away", ~paying & np.isfinite(since), since)):
+            of = pd.DataFrame({"plan_id": np.where(term == 12, "yearly", "monthly"), "term": term,
+                               "ahead": term - (month - starts) % term, "number": (month - starts) // term + 1})[which]
+            of = of.assign(month=month, state=name, customers=1, mrr=mrr[which], mrr_mrr=mrr[which] ** 2,
+                           stayed=(following > 0)[which] * 1, next_mrr=following[which])
+            parts.append(of.assign(stayed_mrr=of["mrr"] * of["stayed"]))
+    keys = ["month", "state", "plan_id", "term", "ahead", "number"]
+    cells = pd.concat(parts).groupby(keys, as_index=False).sum()
+    return cells, float(rows[months:, rows[last] > 0].sum())

@@ -63,7 +63,7 @@ def predict_total(model: BgNbd, refits, x, t_x, T, weights, t: float, confidence
     x, t_x, T, weights = (np.asarray(values) for values in (x, t_x, T, weights))
     drawn = resample(weights, len(refits), seed)
     totals = [w @ BgNbd(*p).expected(t, x, t_x, T) for p, w in zip(refits, drawn, strict=True)]
-    noise = np.sqrt(weights @ _variance(model, x, t_x, T, t))
+    noise = np.sqrt(weights @ variance(model, x, t_x, T, t))
     totals += np.random.default_rng([seed, 1]).normal(0, noise, len(totals))
     low, high = np.quantile(totals, [0.5 - confidence / 2, 0.5 + confidence / 2]).tolist()
     return Estimate(float(weights @ model.expected(t, x, t_x, T)), max(0.0, low), high, int(weights.sum()))
@@ -111,7 +111,7 @@ def _purchases(r, alpha, a, b, t):
     return mean[()]
 
 
-def _variance(model: BgNbd, x, t_x, T, t: float) -> np.ndarray:
+def variance(model: BgNbd, x, t_x, T, t: float) -> np.ndarray:
     """Variance of purchases Y, parameters given, by E[Y²] = Σ_k (2k − 1) P(Y ≥ k): enough bought, and stayed till k."""
     r, b, z = model.r + x, model.b + x, t / (model.alpha + T + t)
     square, rows, k = np.zeros(len(x)), np.arange(len(x)), 1
