@@ -137,15 +137,21 @@ class TestByMember:
                      (6, "b", 50.0, 50.0, 5), (6, "(unattributed)", 0.0, 0.0, 7), (7, "a", 9999.0, 9999.0, 999))
         return ends, models, {key: Estimate(10, 10, 10, n) for key, n in worth.items()}, rows
 
-    def table(self, dimension, book, lag=0):
+    def table(self, dimension, book, lag=0, shared=0.0):
         return cac.by_member(dimension, *book, margin=0.5, horizon=3, annual_rate=0.0, last=6, lag=lag, confidence=0.95,
-                             least=30).set_index("member")
+                             least=30, shared=shared).set_index("member")
 
     def test_a_plan_has_worth_and_no_cost(self, book):
         row = self.table("plan", book).loc["p"]
         assert (row["customers"], row["ltv"]) == (30, pytest.approx(0.5 * 10 * 2))
         assert row["ltv_low"] < 10 < row["ltv_high"]
         assert np.isnan(row[["cac", "ltv_to_cac", "payback_months"]].astype(float)).all()
+
+    def test_what_the_months_share_widens_the_worth_of_a_member(self, book):
+        # 2 months lived, of which a log unit of all hazards takes 1: .3 of it moves the worth by .15 on the log scale
+        alone, both = (self.table("plan", book, shared=shared).loc["p"] for shared in (0.0, 0.3))
+        reach = [np.log(row["ltv_high"] / row["ltv"]) for row in (alone, both)]
+        assert reach[1]**2 - reach[0]**2 == pytest.approx(0.15**2)
 
     def test_a_channel_has_six_months_of_media_over_its_new_customers(self, book):
         row = self.table("channel", book).loc["a"]
