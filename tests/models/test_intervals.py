@@ -87,8 +87,10 @@ def test_a_pooled_rate_holds_the_truth_in_95_of_100():
 
 def test_months_that_differ_move_all_hazards_together():
     # neighbours differ by .2 at a mean of .2, weight 50: 50 · .04 − .2 · .8 = 1.84 beyond chance, over 2 · 50 · .04 = 4:
-    # variance .46 a month, times Σw² = (10² + 30² + 10² + 30²)/80² = .3125; two thirds of 3 degrees: t(2) is 4.302653
-    assert shared_error([10, 30, 10, 30], [100] * 4, 0.95) == pytest.approx(4.302653 * sqrt(0.46 * 0.3125))
+    # variance .46 a month, times Σw² = (10² + 30² + 10² + 30²)/80² = .3125; two thirds of 3 degrees: t(2) is 4.302653.
+    # Chance, .8/80 = .01, has its 1.96 elsewhere and gets what Student adds
+    expected = sqrt(4.302653**2 * 0.46 * 0.3125 + (4.302653**2 - 1.959964**2) * 0.01)
+    assert shared_error([10, 30, 10, 30], [100] * 4, 0.95) == pytest.approx(expected)
     assert shared_error([10, 0, 30, 10, 30], [100, 0, 100, 100, 100], 0.95) == shared_error([10, 30, 10, 30], [100] * 4, 0.95)
 
 
