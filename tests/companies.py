@@ -1,6 +1,6 @@
 """Companies that break the models, drawn a thousand times each: how often the kit's 95 % intervals hold the truth.
 
-`python tests/companies.py 1000` prints the table of docs/truth.md, which names the truth of each estimand.
+`python tests/companies.py 1000 [company …]` prints the table of docs/truth.md, which names the truth of each estimand.
 """
 
 import sys
@@ -109,22 +109,25 @@ def estimates(rng, of: Company, count: int):
     shocks = np.exp(of.shock * rng.normal(size=(count, of.months)) - of.shock**2 / 2)
     drawn = {name: histories(rng, plan.hazards, of.joined(name), shocks, of.seen) for name, plan in of.plans.items()}
     ages = np.arange(of.months + 1)
+    alone = len(of.plans) == 1
     new = pd.DataFrame({"plan_id": list(of.plans), "new_customers": [of.joined(name)[:6].sum() for name in of.plans]})
+    new = new.head(0) if alone else new
     for book in range(count):
         parts = {("plan", name): [table[book] for table in tables] for name, tables in drawn.items()}
-        parts["all", "all"] = [sum(tables) for tables in zip(*parts.values(), strict=True)]
+        whole = [sum(tables) for tables in zip(*parts.values(), strict=True)]
+        parts = ({} if alone else parts) | {("all", "all"): whole}   # of one plan there is no split
         ends = pd.concat([
             pd.DataFrame({"dimension": dimension, "member": member, "month": ages, "events": events, "censored": censored,
                           "entered": entered})
             for (dimension, member), (events, censored, entered, _, _) in parts.items()], ignore_index=True)
-        churned, start = parts["all", "all"][3:]
+        churned, start = whole[3:]
         months = pd.DataFrame({"moves": True, "churned": churned, "in_month_churn": 0, "active_start": start})
         churn, shared = pooled_churn(months, window=6), shared_churn(months)
         by_churn, area, _ = ltv.lifetimes(churn, ltv.select(ends, ("all", "all")), NAIVE, horizon=H, confidence=0.95,
                                           shared=shared)
-        sums = value_sums(rng, of, {name: int(parts["plan", name][1].sum()) for name in of.plans})
+        sums = value_sums(rng, of, {name: int(drawn[name][1][book].sum()) for name in of.plans})
         future = ltv.horizon_ltv(
-            ends, clv_models.sbg_by_member(ends[ends["dimension"] == "plan"], min_events=5),
+            ends, clv_models.sbg_by_member(ends if alone else ends[ends["dimension"] == "plan"], min_events=5),
             ltv.value_a_month(sums, confidence=0.95), new, margin=MARGIN, horizon=H, annual_rate=RATE, min_customers=30,
             confidence=0.95, shared=shared)
         cost = Estimate(CAC, CAC, CAC, 1_000)
@@ -194,7 +197,7 @@ def coverage(name: str, count: int) -> pd.DataFrame:
 
 if __name__ == "__main__":
     print("| company | estimand | covered | reference | width | bias |\n|---|---|---|---|---|---|")
-    for company in COMPANIES:
+    for company in sys.argv[2:] or COMPANIES:
         for estimand, row in coverage(company, int(sys.argv[1])).iterrows():
             print(f"| {company} | {estimand} | {row.covered:.1%} | {row.reference:.1%} | {row.width:.2f} |"
                   f" {row.bias:+.2%} |")
