@@ -316,11 +316,18 @@ class TestPage:
         assert page.value("ltv_to_cac") == pytest.approx(2)
 
     def test_months_good_and_bad_for_all_widen_every_figure_that_rests_on_survival(self):
-        even, shaken = (analyse(summaries(months=summaries()["months"].assign(active_start=1000, churned=churned)))
-                        .metrics.set_index("metric") for churned in (300, [100, 500] * 9))
+        book = summaries()
+        of_plan = book["customer_value"].assign(dimension="plan", member="p")
+        book |= {"survival": pd.concat([halved(), halved("plan", "p")]),
+                 "customer_value": pd.concat([book["customer_value"], of_plan])}
+        pages = [analyse(book | {"months": book["months"].assign(active_start=1000, churned=churned)})
+                 for churned in (300, [100, 500] * 9)]
+        even, shaken = (page.metrics.set_index("metric") for page in pages)
         for name in ("lifetime_months_rmst", "ltv_horizon", "ltv_discounted", "ltv", "ltv_to_cac"):
             assert shaken.loc[name, "value"] == even.loc[name, "value"], name
             assert shaken.loc[name, "low"] < even.loc[name, "low"], name
+        even, shaken = (page.by_member.set_index("member").loc["p"] for page in pages)
+        assert shaken["ltv"] == even["ltv"] and shaken["ltv_low"] < even["ltv_low"]
 
     def test_the_methods_stand_side_by_side_without_ratios(self):
         table = analyse(summaries()).methods
