@@ -15,16 +15,32 @@ def spells(rng, hazards, joined, books: int) -> tuple[np.ndarray, np.ndarray]:
     hazards : the chance to leave at the end of month 1, 2, … K at least. joined : how many customers have been watched
     for 1, 2, … K months at the end of the book, the same in every book.
     """
-    joined = np.asarray(joined)
+    return histories(rng, hazards, joined, np.ones((books, len(joined))))[:2]
+
+
+def histories(rng, hazards, joined, shocks, seen: int | None = None) -> tuple[np.ndarray, ...]:
+    """Spells that end, are censored and enter at each age, and customers who leave and are there at the start of each month.
+
+    hazards, joined : as in `spells`. shocks : books × months, the factor of everybody's chance to leave in the last month
+    of the book, the one before it, … seen : the book is complete for so many last months; who was there enters late.
+    """
+    joined, (books, months) = np.asarray(joined), shocks.shape
+    seen = seen or months
     alive = np.tile(joined, (books, 1))
-    events = np.zeros((books, len(joined) + 1), dtype=np.int64)
-    censored = np.zeros_like(events)
-    for age, hazard in enumerate(hazards[: len(joined)], start=1):
-        left = rng.binomial(alive[:, age - 1 :], hazard)         # everybody watched for at least so long
-        events[:, age] = left.sum(axis=1)
-        alive[:, age - 1 :] -= left
+    events, censored, entered = (np.zeros((books, months + 1), dtype=np.int64) for _ in range(3))
+    churned, start = (np.zeros((books, months), dtype=np.int64) for _ in range(2))
+    entered[:, 0] = joined[:seen].sum()
+    for age, hazard in enumerate(hazards[:months], start=1):
+        there = alive[:, age - 1 :]                              # everybody watched for at least so long, a view
+        left = rng.binomial(there, np.minimum(hazard * shocks[:, : months - age + 1], 1))
+        events[:, age] = left[:, :seen].sum(axis=1)
+        churned[:, : months - age + 1] += left
+        start[:, : months - age + 1] += there
+        there -= left
         censored[:, age] = alive[:, age - 1]
-    return events, censored
+        if age + seen <= months:
+            entered[:, age] = alive[:, age + seen - 1]
+    return events, censored, entered, churned[:, seen - 1 :: -1], start[:, seen - 1 :: -1]
 
 
 def survival_tables(rng, hazards: Mapping, joined: Mapping, books: int) -> Iterator[pd.DataFrame]:

@@ -80,6 +80,14 @@ def test_the_interval_is_greenwoods_on_the_log_scale(seen):
     assert [found.low, found.high] == pytest.approx([1.5 / reach, 1.5 * reach], rel=1e-6)
 
 
+def test_the_slope_is_what_a_log_unit_of_all_hazards_takes(seen):
+    # odds 20/20 at month 1, 1 to come from it on; then with a tail: S = 1, .8, .8 · 2/3, odds .25 and .5
+    assert horizon_sum(seen, None, 3, 0.0, 0.95).slope == pytest.approx(1.0)
+    tail = horizon_sum(curve((1, 20, 80)), EVEN, 3, 0.0, 0.95)
+    assert tail.slope == pytest.approx(0.25 * (0.8 + 1.6 / 3) + 0.5 * 1.6 / 3)
+    assert horizon_sum(curve((1, 20, 0), (2, 20, 0)), EVEN, 3, 0.0, 0.95).slope == pytest.approx(0.5)  # all are gone
+
+
 def test_an_uncertain_tail_widens_the_interval_by_its_covariance():
     # seen to month 0 alone, H = 2: 1 + S(1) = 1 + β/(α + β) = 1.5; ∂/∂ln α = −.25, ∂/∂ln β = +.25
     # variance of ln α .04 and of ln β .01, independent: √(.0625 · .05) = .0559017

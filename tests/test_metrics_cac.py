@@ -137,9 +137,9 @@ class TestByMember:
                      (6, "b", 50.0, 50.0, 5), (6, "(unattributed)", 0.0, 0.0, 7), (7, "a", 9999.0, 9999.0, 999))
         return ends, models, {key: Estimate(10, 10, 10, n) for key, n in worth.items()}, rows
 
-    def table(self, dimension, book, lag=0, costs=None):
+    def table(self, dimension, book, lag=0, costs=None, shared=0.0):
         return cac.by_member(dimension, *book, margin=0.5, horizon=3, annual_rate=0.0, last=6, lag=lag, confidence=0.95,
-                             least=30, costs=costs or {}).set_index("member")
+                             least=30, costs=costs or {}, shared=shared).set_index("member")
 
     def test_a_plan_has_worth_and_no_cost(self, book):
         row = self.table("plan", book).loc["p"]
@@ -150,6 +150,12 @@ class TestByMember:
     def test_a_plan_whose_customers_costs_are_known_has_ratio_and_payback(self, book):
         row = self.table("plan", book, costs={("plan", "p"): 7.5, ("channel", "p"): 99}).loc["p"]  # income 5, 2.5, 2.5
         assert row[["cac", "ltv_to_cac", "payback_months"]].to_list() == pytest.approx([7.5, 10 / 7.5, 2])
+
+    def test_what_the_months_share_widens_the_worth_of_a_member(self, book):
+        # 2 months lived, of which a log unit of all hazards takes 1: .3 of it moves the worth by .15 on the log scale
+        alone, both = (self.table("plan", book, shared=shared).loc["p"] for shared in (0.0, 0.3))
+        reach = [np.log(row["ltv_high"] / row["ltv"]) for row in (alone, both)]
+        assert reach[1]**2 - reach[0]**2 == pytest.approx(0.15**2)
 
     def test_a_channel_has_six_months_of_media_over_its_new_customers(self, book):
         row = self.table("channel", book).loc["a"]

@@ -222,6 +222,16 @@ class TestHorizon:
         assert found.income == pytest.approx([7.5, 5.625, 5.625]) and found.income.sum() == pytest.approx(18.75)
         assert found.curve == pytest.approx([1, 0.625, 0.625])
 
+    def test_plans_err_together_by_what_the_months_share(self):
+        # both halved, worth 10 and 30: 40 in all, of which a log unit of all hazards takes 20; shared .3: .15 on the log scale
+        spells = pd.concat([halved("plan", "p"), halved("plan", "q"), halved()])
+        worth = {ALL: known(999), ("plan", "p"): known(10), ("plan", "q"): known(30)}
+        book = spells, worth, [("p", 1), ("q", 1)], dict.fromkeys(worth, ANY)
+        for margin, side in ((1.0, "high"), (-1.0, "low")):
+            alone, both = (self.ltv(*book, margin=margin, shared=shared).plain for shared in (0.0, 0.3))
+            reach = [np.log(getattr(found, side) / found.value) for found in (alone, both)]
+            assert both.value == pytest.approx(margin * 20 * 2) and reach[1]**2 - reach[0]**2 == pytest.approx(0.15**2)
+
     @pytest.mark.parametrize("small", ["few customers", "few departures", "no value"])
     def test_a_small_plan_counts_with_curve_and_value_of_all(self, small):
         spells = pd.concat([halved(), stayed("plan", "q")])
@@ -305,6 +315,20 @@ class TestPage:
         spend = summaries()["spend"].assign(media=[0] * 11 + [400] * 6 + [99_999])
         page = analyse(summaries(spend=spend), cac_lag_months=1)
         assert page.value("ltv_to_cac") == pytest.approx(2)
+
+    def test_months_good_and_bad_for_all_widen_every_figure_that_rests_on_survival(self):
+        book = summaries()
+        of_plan = book["customer_value"].assign(dimension="plan", member="p")
+        book |= {"survival": pd.concat([halved(), halved("plan", "p")]),
+                 "customer_value": pd.concat([book["customer_value"], of_plan])}
+        pages = [analyse(book | {"months": book["months"].assign(active_start=1000, churned=churned)})
+                 for churned in (300, [100, 500] * 9)]
+        even, shaken = (page.metrics.set_index("metric") for page in pages)
+        for name in ("lifetime_months_rmst", "ltv_horizon", "ltv_discounted", "ltv", "ltv_to_cac"):
+            assert shaken.loc[name, "value"] == even.loc[name, "value"], name
+            assert shaken.loc[name, "low"] < even.loc[name, "low"], name
+        even, shaken = (page.by_member.set_index("member").loc["p"] for page in pages)
+        assert shaken["ltv"] == even["ltv"] and shaken["ltv_low"] < even["ltv_low"]
 
     def test_the_methods_stand_side_by_side_without_ratios(self):
         table = analyse(summaries()).methods

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from helpers.metrics import checks, retention
+from helpers.models.intervals import shared_error
 
 MOVES = [f"mrr_{name}" for name in ("new", "reactivation", "resumed", "expansion", "contraction", "paused", "churn", "fx")]
 COUNTS = ["active_start", "active_end", "new", "churned", "reactivated", "in_month_churn"]
@@ -85,6 +86,14 @@ class TestPooledChurn:
         assert np.isnan(retention.pooled_churn(table.assign(moves=False), window=6).value)
 
 
+    def test_months_share_what_the_whole_book_shows(self):
+        # the book of test_intervals; 90 in a month without movements, and who left within a month, would shout
+        table = months(5, active_start=100, churned=[90, 10, 30, 10, 30], in_month_churn=[0, 0, 40, 0, 0])
+        table["moves"] = [False, True, True, True, True]
+        assert retention.shared_churn(table) == pytest.approx(shared_error([10, 30, 10, 30], [100] * 4, 0.95))
+        assert retention.shared_churn(table, in_month_churn="in_rate") > retention.shared_churn(table) + 0.5
+
+
 class TestRetainedRevenue:
     def test_point_to_point(self):
         # A 100→50→100, B 100→0→100, C 100→150 and D, new within the year, outside the base:
@@ -107,8 +116,8 @@ class TestRetainedRevenue:
 
     def test_bounds_stay_where_money_can_be(self):
         found = metrics(months(mrr_start=200), retained(1, (100, 20), (100, 100)))
-        # GRR .6 ± 12.7 · .4: far outside 0 … 1
-        assert [last(found, "grr")[side] for side in ("low", "high")] == [0, 1]
+        # GRR .6 ± 12.7 · .4 is far outside 0 … 1; its log odds, ± 12.7 · .4/.24, are not
+        assert [last(found, "grr")[side] for side in ("low", "high")] == pytest.approx([0, 1], abs=1e-8)
         assert last(found, "nrr")["low"] == 0 and last(found, "nrr")["high"] > 1
 
     def test_months_at_the_left_edge_have_none(self):
@@ -122,8 +131,16 @@ class TestRetainedRevenue:
         found = metrics(table, sums)
         churn, grr = last(found, "gross_revenue_churn_rate"), last(found, "grr")
         assert (churn["value"], churn["n"], grr["value"]) == (pytest.approx(0.2), 20, pytest.approx(0.7))
-        # Σ(y − .7x)² = 14 · 9 + 6 · 49 = 420; t(19) = 2.09302 · √(420 · 20/19) ÷ 200 = .22004: below 0 is no churn
-        assert [churn["low"], churn["high"]] == pytest.approx([0.0, 0.42004], abs=1e-5)
+        # Σ(y − .7x)² = 14 · 9 + 6 · 49 = 420; t(19) = 2.09302 · √(420 · 20/19) ÷ 200 = .22004; log odds .84730 ± .22004/.21
+        # make .45004 and .86934 of GRR; the distances about .2 are turned round
+        assert [grr["low"], grr["high"]] == pytest.approx([0.45004, 0.86934], abs=1e-5)
+        assert [churn["low"], churn["high"]] == pytest.approx([0.2 - 0.16934, 0.2 + 0.24996], abs=1e-5)
+
+    def test_losses_that_pass_the_start_have_no_bound_below_zero(self):
+        # one of two is lost: GRR .5, its log odds ± 12.7 · .5/.25: from 0 to 1; .1 of it counts as churn, the rest is paused
+        table = months(mrr_start=200, mrr_churn=20, mrr_paused=80)
+        found = metrics(table, retained(1, (100, 100), (100, 0)))
+        assert last(found, "gross_revenue_churn_rate")["low"] == 0
 
 
 class TestMovements:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.metrics import share
-from helpers.metrics.ltv import UNKNOWN, monthly_rate, scale, select
+from helpers.metrics.ltv import UNKNOWN, monthly_rate, scale, select, shaken
 from helpers.models.horizon import horizon_sum
 from helpers.models.intervals import Estimate, product
 from helpers.models.survival import kaplan_meier
@@ -66,7 +66,12 @@ def cost_ratio(months: pd.DataFrame, costs: pd.DataFrame, spend: pd.DataFrame, *
 
 
 def by_member(
+<<<<<<< HEAD
     dimension: str, ends, models, worth, spend, *, margin, horizon, annual_rate, last, lag, confidence, least, costs
+=======
+    dimension: str, ends, models, worth, spend: pd.DataFrame, *, margin, horizon, annual_rate, last, lag, confidence, least,
+    shared: float = 0.0,
+>>>>>>> v-d
 ) -> pd.DataFrame:
     """Table ltv_cac_by: LTV where a member has a model and enough customers and, for channels, media spend of six
     months over their new customers; members without either stay, so that the channels' customers add up. costs : the CAC
@@ -78,7 +83,7 @@ def by_member(
         if key in models and people >= least:
             table = kaplan_meier(select(ends, key), confidence)
             curve = horizon_sum(table, models[key], horizon, monthly_rate(annual_rate), confidence)
-            ltv = scale(product([worth[key], curve]), margin)
+            ltv = scale(product([worth[key], shaken(curve, shared * curve.slope)]), margin)
             income = margin * worth[key].value * np.array(curve.curve)
         if dimension == "channel":
             mine = spend[spend["channel"] == key[1]]

@@ -87,10 +87,15 @@ def estimable(lifetimes: pd.DataFrame, ends: pd.DataFrame, report_month: int) ->
     return ""
 
 
-def lifetimes(churn: Estimate, ends: pd.DataFrame, naive: pd.DataFrame, *, horizon: int, confidence: float) -> list[tuple]:
-    """(metric, Estimate, method) of the LIFETIMES in months; the naive one is a warning, nothing more."""
+def lifetimes(
+    churn: Estimate, ends: pd.DataFrame, naive: pd.DataFrame, *, horizon: int, confidence: float, shared: float = 0.0
+) -> list[tuple]:
+    """(metric, Estimate, method) of the LIFETIMES in months; the naive one is a warning, nothing more.
+
+    shared : `retention.shared_churn`.
+    """
     table = kaplan_meier(ends, confidence)
-    area, done = restricted_mean(table, horizon, confidence=confidence), naive.iloc[0]
+    area, done = restricted_mean(table, horizon, confidence=confidence, shared=shared), naive.iloc[0]
     mean = done.months / done.ended if done.ended else np.nan
     error = np.nan
     if done.ended > 1:
@@ -132,10 +137,12 @@ def horizon_ltv(
     annual_rate: float,
     min_customers: int,
     confidence: float,
+    shared: float = 0.0,
 ) -> Horizon:
     """Σ_p w_p·g·a_p·Σ_t S_p(t)/(1+d)^t over plans p at the start, weighted by the new customers of six months.
 
-    A plan with fewer than `min_customers` counts with the curve and value of all customers.
+    A plan with fewer than `min_customers` counts with the curve and value of all customers. Plans err each for itself, but
+    for what the months share: shared, of `retention.shared_churn`.
     """
     whole = ("all", "all")
     nothing = unknown_horizon("not_estimable: too few customers or departures to go beyond the ages seen")
@@ -152,9 +159,11 @@ def horizon_ltv(
         parts[key] = [horizon_sum(table, models.get(key), horizon, d, confidence) for d in (0.0, rate)]
     if not all(np.isfinite(part.value) for pair in parts.values() for part in pair):
         return nothing
-    blended = [
-        add([(w * margin, product([worth[key], parts[key][i]])) for key, w in merged.items()]) for i in (0, 1)
-    ]
+    blended = []
+    for i in (0, 1):
+        total = add([(w, product([worth[key], parts[key][i]])) for key, w in merged.items()])
+        fall = sum(w * worth[key].value * parts[key][i].slope for key, w in merged.items())
+        blended.append(scale(shaken(total, shared * fall), margin))
     curve = sum(w * np.array(parts[key][0].curve) for key, w in merged.items())
     income = sum(w * margin * worth[key].value * np.array(parts[key][0].curve) for key, w in merged.items())
     seen, beyond = min(parts[k][1].seen for k in merged), weighted_share(merged, worth, parts)
@@ -173,6 +182,12 @@ def add(terms: list[tuple[float, Estimate]]) -> Estimate:
     down = np.sqrt(sum((w * (e.value - e.low)) ** 2 for w, e in terms))
     up = np.sqrt(sum((w * (e.high - e.value)) ** 2 for w, e in terms))
     return Estimate(float(value), float(value - down), float(value + up), sum(e.n for _, e in terms))
+
+
+def shaken(estimate: Estimate, half: float) -> Estimate:
+    """An estimate with `half`, in its unit, added to each side as one more independent error, on the log scale."""
+    move = np.exp(abs(half / estimate.value)) if estimate.value else 1.0
+    return product([estimate, Estimate(1.0, 1 / move, move, estimate.n)])
 
 
 def select(table: pd.DataFrame, key: tuple[str, str]) -> pd.DataFrame:

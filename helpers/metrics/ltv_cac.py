@@ -8,8 +8,13 @@ import numpy as np
 import pandas as pd
 
 from helpers.contracts import ReportError
+<<<<<<< HEAD
 from helpers.metrics import acquisition, cac, clv_models, frame, ltv, metric, monthly
 from helpers.metrics.retention import pooled_churn
+=======
+from helpers.metrics import cac, clv_models, frame, ltv, metric, monthly
+from helpers.metrics.retention import pooled_churn, shared_churn
+>>>>>>> v-d
 from helpers.metrics.worth import Stream, member_streams
 from helpers.models.intervals import Estimate, product
 
@@ -55,6 +60,7 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
     churn = pooled_churn(
         months, window=policy.churn_window_months, in_month_churn=policy.in_month_churn, confidence=confidence
     )
+    shared = shared_churn(months, in_month_churn=policy.in_month_churn, confidence=confidence)
     reason = ltv.estimable(tables["lifetimes"], ends, last)
     how = reason or f"{policy.churn_window_months} months"
     rows.append(metric("churn_rate_pooled", period, churn, unit="share", method=how))
@@ -65,7 +71,8 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
     worth = ltv.value_a_month(tables["customer_value"], confidence=confidence)
     fits = {} if reason else clv_models.sbg_by_member(ends, min_events=policy.min_events)
     lives = [(name, ltv.UNKNOWN, reason) for name in ltv.LIFETIMES] if reason else ltv.lifetimes(
-        churn, ltv.select(ends, ("all", "all")), tables["lifetimes"], horizon=policy.horizon_months, confidence=confidence
+        churn, ltv.select(ends, ("all", "all")), tables["lifetimes"], horizon=policy.horizon_months, confidence=confidence,
+        shared=shared,
     )
     rows += [metric(name, period, value, unit="months", method=how) for name, value, how in lives]
 
@@ -75,6 +82,7 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
         return ltv.unknown_horizon(reason) if reason else ltv.horizon_ltv(
             ends, fits, worth, tables["new_by_plan"] if subscriptions else tables["new_by_plan"].head(0), margin=share,
             horizon=horizon, annual_rate=policy.annual_discount_rate, min_customers=policy.min_customers, confidence=confidence,
+            shared=shared,
         )
 
     future = ahead(policy.horizon_months, margin.value)
@@ -144,7 +152,12 @@ def by_dimension(dimension: str, tables, fits, worth, last: int, policy, margin:
     return cac.by_member(
         dimension, tables["survival"], fits, worth, tables["spend"], margin=margin, horizon=policy.horizon_months,
         annual_rate=policy.annual_discount_rate, last=last, lag=policy.cac_lag_months, confidence=policy.confidence,
+<<<<<<< HEAD
         least=policy.min_customers, costs=costs or {},
+=======
+        least=policy.min_customers,
+        shared=shared_churn(tables["months"], in_month_churn=policy.in_month_churn, confidence=policy.confidence),
+>>>>>>> v-d
     )
 
 

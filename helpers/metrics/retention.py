@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit, logit
 
 from helpers.metrics import metric, monthly, proportions, share
-from helpers.models.intervals import Estimate, n_effective, pooled_rate, ratio_of_sums, wilson
+from helpers.models.intervals import Estimate, n_effective, pooled_rate, ratio_of_sums, shared_error, wilson
 from helpers.models.survival import kaplan_meier
 
 COUNTS = {
@@ -29,6 +30,12 @@ def pooled_churn(months: pd.DataFrame, *, window: int, in_month_churn: str = "ap
     """c = Σ churned ÷ Σ active at start over the last `window` months that have movements, a fraction a month."""
     seen = months[months["moves"]].tail(window)
     return pooled_rate(churned(seen, in_month_churn), seen["active_start"], confidence)
+
+
+def shared_churn(months: pd.DataFrame, *, in_month_churn: str = "apart", confidence: float = 0.95) -> float:
+    """How far the months of the book, each good or bad for all, may have moved its churn: `intervals.shared_error`."""
+    seen = months[months["moves"]]
+    return shared_error(churned(seen, in_month_churn), seen["active_start"], confidence)
 
 
 def monthly_metrics(
@@ -62,17 +69,22 @@ def monthly_metrics(
         method = f"linearised over customers, n_effective {n_effective(row.base, row.base_base):,.0f}"
         known = {"period": periods[row.month], "unit": "share", "basis": "revenue", "method": method}
         suffix = "" if row.span == 1 else "_12m"
-        kept = ratio_of_sums(row.customers, row.kept, row.base, row.kept_kept, row.kept_base, row.base_base, confidence)
+        kept = kept_share(row, confidence)
         now = ratio_of_sums(row.customers, row.now, row.base, row.now_now, row.now_base, row.base_base, confidence)
-        rows.append(metric(f"grr{suffix}", value=bounded(kept, 1.0), **known))
-        rows.append(metric(f"nrr{suffix}", value=bounded(now, np.inf), **known))
+        rows.append(metric(f"grr{suffix}", value=kept, **known))
+        low, high = max(0.0, now.low), now.high
+        rows.append(metric(f"nrr{suffix}", value=Estimate(now.value, low, high, now.n), **known))
     return rows + revenue_churn(moving, retained, confidence)
 
 
-def bounded(estimate: Estimate, most: float) -> Estimate:
-    """An estimate whose bounds stay between 0 and `most`, where money can be."""
-    low, high = np.clip([estimate.low, estimate.high], 0, most)
-    return Estimate(estimate.value, float(low), float(high), estimate.n)
+def kept_share(row, confidence: float) -> Estimate:
+    """GRR, linearised on the log odds: with few large losses the plain bounds hold the truth too seldom, and pass 1."""
+    plain = ratio_of_sums(row.customers, row.kept, row.base, row.kept_kept, row.kept_base, row.base_base, confidence)
+    if not 0 < plain.value < 1:
+        return plain
+    half = (plain.high - plain.value) / (plain.value * (1 - plain.value))
+    low, high = expit(logit(plain.value) + np.array([-half, half]))
+    return Estimate(plain.value, float(low), float(high), plain.n)
 
 
 def revenue_churn(moving: pd.DataFrame, retained: pd.DataFrame, confidence: float) -> list[dict]:
@@ -80,7 +92,7 @@ def revenue_churn(moving: pd.DataFrame, retained: pd.DataFrame, confidence: floa
     table = moving.merge(retained[retained["span"] == 1], on="month", validate="one_to_one").tail(13)
     rows = []
     for r in table.itertuples():
-        kept = ratio_of_sums(r.customers, r.kept, r.base, r.kept_kept, r.kept_base, r.base_base, confidence)
+        kept = kept_share(r, confidence)
         value = float((r.mrr_churn + r.mrr_contraction) / r.mrr_start)
         known = {"low": max(0.0, value - (kept.high - kept.value)), "high": value + (kept.value - kept.low), "n": r.customers}
         rows.append(metric("gross_revenue_churn_rate", r.period, value, unit="share", basis="revenue", **known))

@@ -13,10 +13,14 @@ from helpers.models.survival import last_seen
 
 @dataclass(frozen=True)
 class HorizonSum(Estimate):
-    """Σ S(t)·(1+d)^−t over t = 0 … H − 1; `seen` is the last age seen, `extrapolated` the share of the sum beyond it."""
+    """Σ S(t)·(1+d)^−t over t = 0 … H − 1; `seen` is the last age seen, `extrapolated` the share of the sum beyond it.
+
+    `slope` is the fall of the sum when all hazards rise by a log unit.
+    """
 
     seen: int
     extrapolated: float
+    slope: float
     curve: tuple[float, ...]
 
 
@@ -35,7 +39,7 @@ def horizon_sum(
     survival, n = known["survival"].to_numpy(), int(table["at_risk"].max())
     factors = (1 + rate) ** -np.arange(horizon, dtype=float)
     if len(survival) < horizon and model is None:
-        return HorizonSum(np.nan, float(survival @ factors[: len(survival)]), np.nan, n, seen, np.nan, ())
+        return HorizonSum(np.nan, float(survival @ factors[: len(survival)]), np.nan, n, seen, np.nan, np.nan, ())
 
     ages, curve = np.arange(1, horizon), survival
     if beyond := len(survival) < horizon:
@@ -53,9 +57,10 @@ def horizon_sum(
         early, late = slopes[:, : len(survival) - 1].sum(axis=1), slopes[:, len(survival) - 1 :].sum(axis=1)
         variance += max(0.0, float(late @ model.covariance @ (late + 2 * early)))
     half = ndtri(0.5 + confidence / 2) * np.sqrt(variance) / value
+    odds = -np.diff(curve) / np.where(curve[1:] > 0, curve[1:], np.inf)
     share = float(worth[len(survival) :].sum() / value)
     bounds = float(value), float(value * np.exp(-half)), float(value * np.exp(half))
-    return HorizonSum(*bounds, n, seen, share, tuple(curve))
+    return HorizonSum(*bounds, n, seen, share, float(odds @ after[1:]), tuple(curve))
 
 
 def months_ahead(table: pd.DataFrame, model: Sbg, ages: int, horizon: int, rate: float, min_at_risk: int = 10) -> np.ndarray:

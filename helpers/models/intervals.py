@@ -51,6 +51,27 @@ def pooled_rate(events, exposures, confidence: float) -> Estimate:
     return Estimate(rate, float(low), float(high), n)
 
 
+def shared_error(events, exposures, confidence: float) -> float:
+    """How far what differs between months may have moved all hazards of a book at once: half an interval, on the log scale.
+
+    events, exposures : one a month, in order. The variance of a month's rate beyond binomial chance, from neighbours alone
+    so that a trend is no difference, times Σw², w the months' shares of all events; Student with 2/3 of months − 1, which
+    neighbours are worth (von Neumann 1941), of binomial chance, too, since that is known only as part of the sum.
+    0 where months differ no more than by chance, or are fewer than 3.
+    """
+    events, exposures = np.asarray(events, dtype=float), np.asarray(exposures, dtype=float)
+    events, exposures = events[exposures > 0], exposures[exposures > 0]
+    if len(events) < 3 or not events.sum():
+        return 0.0
+    weight = exposures[1:] * exposures[:-1] / (exposures[1:] + exposures[:-1])
+    rate = (events[1:] + events[:-1]) / (exposures[1:] + exposures[:-1])
+    beyond = (weight * np.diff(events / exposures) ** 2 - rate * (1 - rate)).sum()
+    variance = max(0.0, beyond) / (2 * weight * rate**2).sum() * (events**2).sum() / events.sum() ** 2
+    chance = (1 - events.sum() / exposures.sum()) / events.sum()
+    t, z = stdtrit(2 / 3 * (len(events) - 1), 0.5 + confidence / 2), ndtri(0.5 + confidence / 2)
+    return float(np.sqrt(t**2 * variance + (t**2 - z**2) * chance)) if variance else 0.0
+
+
 def ratio_of_sums(n, sum_y, sum_x, sum_yy, sum_xy, sum_xx, confidence: float) -> Estimate:
     """Σy/Σx over n customers with its linearised interval, Student n − 1 (Cochran 1977, 6.4); decimals welcome.
 

@@ -57,10 +57,13 @@ def last_seen(table: pd.DataFrame, min_at_risk: int) -> int:
     return int(table["month"].where(table["at_risk"] >= min_at_risk, 0).max())
 
 
-def restricted_mean(table, horizon: int, min_at_risk: int = 10, confidence: float = 0.95) -> RestrictedMean:
+def restricted_mean(
+    table, horizon: int, min_at_risk: int = 10, confidence: float = 0.95, shared: float = 0.0
+) -> RestrictedMean:
     """Area under the curve of `kaplan_meier` to `horizon`, or the last month with `min_at_risk` where that is less.
 
     Variance: Σ (area beyond t)² d/(n(n − d)) over events (Klein and Moeschberger 2003, 4.5); NaN without any.
+    shared : `intervals.shared_error`, which moves the hazards of all ages together.
     """
     spells = int(table["events"].sum() + table["censored"].sum())
     until = min(horizon, last_seen(table, min_at_risk))
@@ -71,7 +74,8 @@ def restricted_mean(table, horizon: int, min_at_risk: int = 10, confidence: floa
     area = np.append(np.cumsum(seen["survival"].to_numpy()[-2::-1])[::-1], 0.0)  # from each month to `until`
     some = (d > 0) & (d < n)  # where all at risk end, no area is left
     variance = (area[some] ** 2 * d[some] / (n[some] * (n[some] - d[some]))).sum()
-    half = ndtri(0.5 + confidence / 2) * np.sqrt(variance) if variance else np.nan
+    together = shared * (area[some] * d[some] / (n[some] - d[some])).sum()
+    half = np.hypot(ndtri(0.5 + confidence / 2) * np.sqrt(variance), together) if variance else np.nan
     return RestrictedMean(*np.clip([area[0], area[0] - half, area[0] + half], 0, until).tolist(), spells, until)
 
 

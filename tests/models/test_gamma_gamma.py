@@ -31,6 +31,12 @@ def test_the_first_purchase_in_the_mean_is_another_model(cdnow_days):
     assert mixed.p > 2 * 6.25  # 14.3: x counts repeats, the mean must not hold the first purchase
 
 
+def test_all_purchases_with_the_first_are_a_third_model(cdnow_days):
+    everything = fit(cdnow_days["x"] + 1, cdnow_days["all_mean"])  # nobody published it: an independent implementation
+    assert [everything.p, everything.q, everything.v] == pytest.approx([9.881, 3.399, 7.929], abs=2e-3)
+    assert everything.log_likelihood == pytest.approx(-9898.45, abs=0.01) and everything.customers == 2349
+
+
 def test_expected_spend_is_the_notes(model, cdnow_weekly):
     ten = cdnow_weekly.head(10)
     assert model.expected(ten["x"], ten["mean"]) == pytest.approx(FIRST_TEN, abs=0.02)

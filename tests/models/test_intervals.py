@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from helpers.models.intervals import Estimate, n_effective, next_value, pooled_rate, product, ratio_of_sums, wilson
+from helpers.models.intervals import (
+    Estimate,
+    n_effective,
+    next_value,
+    pooled_rate,
+    product,
+    ratio_of_sums,
+    shared_error,
+    wilson,
+)
 
 
 @pytest.mark.parametrize(("successes", "n", "low", "high"), [
@@ -74,6 +83,21 @@ def test_a_pooled_rate_holds_the_truth_where_wilson_does_not():
 @pytest.mark.long
 def test_a_pooled_rate_holds_the_truth_in_95_of_100():
     assert 930 <= covered(1000, seed=12)[0] <= 970
+
+
+def test_months_that_differ_move_all_hazards_together():
+    # neighbours differ by .2 at a mean of .2, weight 50: 50 · .04 − .2 · .8 = 1.84 beyond chance, over 2 · 50 · .04 = 4:
+    # variance .46 a month, times Σw² = (10² + 30² + 10² + 30²)/80² = .3125; two thirds of 3 degrees: t(2) is 4.302653.
+    # Chance, .8/80 = .01, has its 1.96 elsewhere and gets what Student adds
+    expected = sqrt(4.302653**2 * 0.46 * 0.3125 + (4.302653**2 - 1.959964**2) * 0.01)
+    assert shared_error([10, 30, 10, 30], [100] * 4, 0.95) == pytest.approx(expected)
+    assert shared_error([10, 0, 30, 10, 30], [100, 0, 100, 100, 100], 0.95) == shared_error([10, 30, 10, 30], [100] * 4, 0.95)
+
+
+@pytest.mark.parametrize("events", [[20, 24, 20, 17], [10, 14, 18, 22, 26, 30], [10, 90], [0, 0, 0, 0]],
+                         ids=["chance", "a trend", "too few months", "no events"])
+def test_months_share_no_error_without_a_sign_of_it(events):
+    assert shared_error(events, [100] * len(events), 0.95) == 0
 
 
 def test_ratio_of_sums_is_linearised():

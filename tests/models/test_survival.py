@@ -110,6 +110,13 @@ def test_restricted_mean_of_a_whole_book_is_the_plain_mean():
     assert (mean.high, mean.n) == (3, 4)  # 2.25 + .81 is beyond the horizon
 
 
+def test_what_the_months_share_widens_the_restricted_mean():
+    # 40 at risk, 20 end at 1, area beyond it 1: Greenwood 20/(40 · 20) = .025; one more log unit of hazard takes 20/20 · 1
+    table = kaplan_meier(ends([(1, 1)] * 20 + [(3, 0)] * 20))
+    mean = restricted_mean(table, horizon=3, shared=0.3)
+    assert mean.value - mean.low == pytest.approx(sqrt(1.959964**2 * 0.025 + 0.3**2), rel=1e-6)
+
+
 def test_restricted_mean_stops_where_too_few_are_at_risk():
     table = kaplan_meier(ends([(1, 1), (2, 1), (3, 1), (4, 1)]))
     mean = restricted_mean(table, horizon=36, min_at_risk=3)  # at risk 4, 3, 2: to month 2, 1 + 3/4
