@@ -66,12 +66,8 @@ def cost_ratio(months: pd.DataFrame, costs: pd.DataFrame, spend: pd.DataFrame, *
 
 
 def by_member(
-<<<<<<< HEAD
-    dimension: str, ends, models, worth, spend, *, margin, horizon, annual_rate, last, lag, confidence, least, costs
-=======
-    dimension: str, ends, models, worth, spend: pd.DataFrame, *, margin, horizon, annual_rate, last, lag, confidence, least,
+    dimension: str, ends, models, worth, spend, *, margin, horizon, annual_rate, last, lag, confidence, least, costs,
     shared: float = 0.0,
->>>>>>> v-d
 ) -> pd.DataFrame:
     """Table ltv_cac_by: LTV where a member has a model and enough customers and, for channels, media spend of six
     months over their new customers; members without either stay, so that the channels' customers add up. costs : the CAC

@@ -8,13 +8,8 @@ import numpy as np
 import pandas as pd
 
 from helpers.contracts import ReportError
-<<<<<<< HEAD
 from helpers.metrics import acquisition, cac, clv_models, frame, ltv, metric, monthly
-from helpers.metrics.retention import pooled_churn
-=======
-from helpers.metrics import cac, clv_models, frame, ltv, metric, monthly
 from helpers.metrics.retention import pooled_churn, shared_churn
->>>>>>> v-d
 from helpers.metrics.worth import Stream, member_streams
 from helpers.models.intervals import Estimate, product
 
@@ -152,12 +147,8 @@ def by_dimension(dimension: str, tables, fits, worth, last: int, policy, margin:
     return cac.by_member(
         dimension, tables["survival"], fits, worth, tables["spend"], margin=margin, horizon=policy.horizon_months,
         annual_rate=policy.annual_discount_rate, last=last, lag=policy.cac_lag_months, confidence=policy.confidence,
-<<<<<<< HEAD
         least=policy.min_customers, costs=costs or {},
-=======
-        least=policy.min_customers,
         shared=shared_churn(tables["months"], in_month_churn=policy.in_month_churn, confidence=policy.confidence),
->>>>>>> v-d
     )
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.special import ndtri
 
 from helpers.metrics import cac, checks, clv_models, ltv
-from helpers.metrics.retention import pooled_churn
+from helpers.metrics.retention import pooled_churn, shared_churn
 from helpers.models.intervals import Estimate, product
 from helpers.models.likelihood import resample
 
@@ -56,7 +56,7 @@ def trend(tables: dict[str, pd.DataFrame], *, last: int, subscriptions: bool, po
 
 def contracts(tables: dict[str, pd.DataFrame], month: int, last: int, policy) -> Past:
     """The headline of subscriptions as a month's end had it: `ltv.horizon_ltv` of what was seen by then."""
-    _, margin, cost = until(tables, month, policy)
+    months, margin, cost = until(tables, month, policy)
     cells, sums = tables["spells_back"].query("back == 0"), tables["worth_by_month"]
     ends = ends_then(cells, last - month)
     reason = ltv.estimable(tables["lifetimes"], ends, month)
@@ -65,7 +65,8 @@ def contracts(tables: dict[str, pd.DataFrame], month: int, last: int, policy) ->
     new = cells[newcomers(cells, month)].groupby("plan_id", as_index=False)["people"].sum()
     found = ltv.unknown_horizon(reason) if reason else ltv.horizon_ltv(
         ends, fits, worth, new.rename(columns={"people": "new_customers"}), margin=margin.value, horizon=policy.horizon_months,
-        annual_rate=policy.annual_discount_rate, min_customers=policy.min_customers, confidence=policy.confidence)
+        annual_rate=policy.annual_discount_rate, min_customers=policy.min_customers, confidence=policy.confidence,
+        shared=shared_churn(months, in_month_churn=policy.in_month_churn, confidence=policy.confidence))
     factors = [(share, a.value, lived.value, margin.value) for key in keys(cells)
                for share, a, lived in [found.plans.get(key, [np.nan, ltv.UNKNOWN, ltv.UNKNOWN])]]
     return Past(found.discounted, cost, found.method, (MIX, PRICE, CHURN, MARGIN), np.array(factors).T, found, fits)
