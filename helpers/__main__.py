@@ -76,7 +76,8 @@ def run(
     display = Display()
     try:
         with display.live:
-            page = run_report(params, month, only or (), set_ or (), jobs, force, dry_run, out, pdf, progress=display, zygote=zygote)
+            page = run_report(
+                params, month, only or (), set_ or (), jobs, force, dry_run, out, pdf, progress=display, zygote=zygote)
     except NotebookError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(3) from None

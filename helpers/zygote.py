@@ -15,8 +15,8 @@ from importlib import import_module
 from pathlib import Path
 
 READY = (
-    "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "seaborn", "helpers.charts", "helpers.cover", "helpers.marts",
-    "helpers.pages", "helpers.metrics.ltv_cac", "helpers.metrics.summary",
+    "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "seaborn", "helpers.charts", "helpers.cover",
+    "helpers.marts", "helpers.pages", "helpers.metrics.ltv_cac", "helpers.metrics.summary",
 )
 # A fork copies one thread alone, so the libraries may keep no pool of them; two kernels share the processors anyway.
 SINGLE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
@@ -136,7 +136,7 @@ def become_kernel(request: dict, noise: int) -> None:
     os.close(noise)
     os.chdir(request["cwd"])
     gc.unfreeze()
-    numpy.random.seed()  # else all kernels would draw the same
+    numpy.random.seed()  # noqa: NPY002  else what analysts draw would be the same in all kernels
     sys.argv = ["ipykernel_launcher", "-f", request["connection_file"]]
     app = IPKernelApp.instance(parent_handle=os.getppid())
     app.initialize(sys.argv[1:])

@@ -116,9 +116,10 @@ def test_kernels_end_with_the_zygote(tmp_path):
 def test_a_killed_run_leaves_no_process(tmp_path):
     """The run's process ends by kill -9; its zygote and the kernels of it follow."""
     program = (
-        "import sys, os, tempfile; sys.path.insert(0, {tests!r})\nfrom test_zygote import Kernel\nfrom helpers.zygote import Zygote\n"
-        "z = Zygote(); k = Kernel(z, {folder!r}); print(z.process.pid, k.process.pid, flush=True); os.kill(os.getpid(), 9)"
-    ).format(tests=os.path.dirname(__file__), folder=str(tmp_path))
+        f"import os, sys; sys.path.insert(0, {os.path.dirname(__file__)!r})\nfrom test_zygote import Kernel, Zygote\n"
+        f"z = Zygote(); k = Kernel(z, {str(tmp_path)!r}); print(z.process.pid, k.process.pid, flush=True)\n"
+        "os.kill(os.getpid(), 9)"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == -9
     assert [gone(int(pid)) for pid in done.stdout.split()] == [True, True]
