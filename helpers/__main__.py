@@ -68,12 +68,16 @@ def run(
     pdf: Annotated[bool, typer.Option("--pdf", help="also print all pages into one report.pdf; needs Chromium")] = False,
 ) -> None:
     """Run the notebooks and publish the report; the last line printed is the path of its index.html."""
+    from helpers.zygote import Zygote
+
+    zygote = None if dry_run else Zygote()  # it imports while this process does
     from helpers.runner import NotebookError, run_report
 
     display = Display()
     try:
         with display.live:
-            page = run_report(params, month, only or (), set_ or (), jobs, force, dry_run, out, pdf, progress=display)
+            page = run_report(
+                params, month, only or (), set_ or (), jobs, force, dry_run, out, pdf, progress=display, zygote=zygote)
     except NotebookError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(3) from None

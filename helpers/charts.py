@@ -14,6 +14,7 @@ from functools import partial, wraps
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
 import pandas as pd
 from babel.numbers import format_decimal
 from IPython.display import HTML
@@ -190,9 +191,11 @@ def heatmap(matrix, *, title, unit, annotate=True, sizes=None, average=None) -> 
     axes.set(xlabel=_label(names[1]), ylabel=_label(names[0]))
     axes.xaxis.set(ticks_position="top", label_position="top")
     axes.tick_params(length=0, labelsize=10, rotation=0)
-    for at, text in zip(known, cells, strict=True):
-        dark = sns.utils.relative_luminance(axes.collections[0].to_rgba(matrix.iat[at])) < 0.179  # both reach 4.5 to 1
-        axes.text(at[1] + 0.5, at[0] + 0.5, text, size=10, ha="center", va="center", color="#fefefe" if dark else "#000000")
+    shades = axes.collections[0].to_rgba([matrix.iat[at] for at in known])
+    dark = np.atleast_1d(sns.utils.relative_luminance(shades)) < 0.179 if known else []  # both reach 4.5 to 1
+    for at, text, white in zip(known, cells, dark, strict=True):
+        axes.text(at[1] + 0.5, at[0] + 0.5, text, size=10, ha="center", va="center", color="#fefefe" if white else "#000000",
+                  in_layout=False)  # it lies within its cell, and measuring hundreds takes seconds
     if sizes is not None:
         axes.annotate(_label(sizes.name), (0, 0), (-4, 5), textcoords="offset points", ha="right", va="bottom", size=10)
     return figure
@@ -228,8 +231,9 @@ def captioned(figure: Figure, caption: str, alt: str, data: HTML | None = None) 
     if not alt.strip():
         raise ValueError("a figure needs an alternative text: kind of chart, measure, window and finding")
     with style.context(THEME, after_reset=True):
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # laid out once: a second pass would move things by a hair
+        if engine := figure.get_layout_engine():
+            engine.execute(figure)
+        figure.set_layout_engine(None)  # laid out once: a second pass takes time and would move things by a hair
         figure.savefig(file := io.BytesIO(), format="svg", metadata={"Date": None})
         source = "data:image/svg+xml," + quote(_small(file.getvalue().decode()), safe=" '/:;=(),[]{}*!+$@")
         if len(source) > SMALL:  # else a second drawing takes time and would save little

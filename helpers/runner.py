@@ -4,6 +4,7 @@ import asyncio
 import csv
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -23,12 +24,14 @@ sys.modules.setdefault("rfc3987_syntax", None)
 
 import nbformat  # noqa: E402
 from jupyter_client import AsyncKernelManager  # noqa: E402
+from jupyter_client.provisioning import LocalProvisioner  # noqa: E402
 from nbconvert import HTMLExporter  # noqa: E402
 from papermill import clientwrap, engines, execute  # noqa: E402
 
 from helpers.contracts import BOOKS, ROOT, SPILL, ReportError, definitions, read_yaml  # noqa: E402
 from helpers.params import Params, load_params, nearest, to_yaml  # noqa: E402
 from helpers.pdf import find_browser, print_pdf  # noqa: E402
+from helpers.zygote import SINGLE, Zygote  # noqa: E402
 
 HERE = Path(__file__).parent
 # What a run reads of which month before.
@@ -63,14 +66,14 @@ class Notebook:
 
 
 class Run:
-    """A run's folders, log and kernels' clients."""
+    """A run's folders, log and kernels."""
 
-    def __init__(self, params: Params, out: Path, progress: Callable[[str, str, str], object]) -> None:
+    def __init__(self, params: Params, out: Path, progress: Callable[[str, str, str], object], zygote: Zygote | None) -> None:
         name, month = params.report.name, params.report.month
         self.params, self.out, self.progress, self.started = params, out, progress, datetime.now(UTC)
         self.published, self.failed = out / name / month, out / name / ".failed" / month
         self.work, self.settings = out / ".work" / name / month, out / ".work" / name / f"{month}.yaml"
-        self.kernels: list[AsyncKernelManager] = []
+        self.zygote, self.kernels = zygote, []
         self.closed = False
 
     def log(self, notebook: Notebook, text: str) -> None:
@@ -89,12 +92,14 @@ class Run:
         for kernel in self.kernels:
             if process := getattr(kernel.provisioner, "process", None):
                 process.kill()
+        self.zygote.close()
 
 
 def run_report(
     params_file: str | Path, month: str | None = None, only: Sequence[str] = (), overrides: Sequence[str] = (),
     jobs: int = 2, force: bool = False, dry_run: bool = False, out: str | Path | None = None, pdf: bool = False,
     progress: Callable[[str, str, str], object] = lambda name, status, note: None, notebooks: Path = ROOT / "notebooks",
+    zygote: Zygote | None = None,
 ) -> Path:
     """Run the notebooks of one report and month, and publish their pages whole or not at all.
 
@@ -102,9 +107,10 @@ def run_report(
     jobs : notebooks side by side. force : every run runs everything, so far. out : a folder; None: ROOT/outputs.
     pdf : also print all pages into one report.pdf, with Chromium.
     progress : called from several threads with a notebook's name, its status and a note.
+    zygote : of whom kernels are forked, if it was started ahead.
     Returns the last page: index.html. Raises ReportError for what the user can fix, NotebookError for other failures.
     """
-    run = Run(load_params(params_file, month, overrides), (ROOT / (out or "outputs")).resolve(), progress)
+    run = Run(load_params(params_file, month, overrides), (ROOT / (out or "outputs")).resolve(), progress, zygote)
     if pdf:
         find_browser()  # before anything is run: it may be missing
     stages = plan(notebooks, only)
@@ -114,6 +120,7 @@ def run_report(
     page = (run.work if only else run.published) / chosen[-1].page
     if dry_run:
         return page
+    run.zygote = zygote or Zygote()
     recover(run.published.parent)
     shutil.rmtree(run.work, ignore_errors=True)
     (run.work / "notebooks").mkdir(parents=True)
@@ -164,11 +171,31 @@ def unusable(path: Path) -> str:
     return "" if found == PARAMETERS else f"{rule} (found {found or 'none'})"
 
 
+class Provisioner(LocalProvisioner):
+    """Starts a kernel by a fork of the run's zygote; on any trouble an ordinary one, as jupyter_client does, and says why."""
+
+    zygote: Zygote
+    trouble = ""
+
+    async def launch_kernel(self, cmd: list[str], **kwargs) -> dict:
+        try:
+            self.process = self.zygote.fork(cmd[cmd.index("-f") + 1], kwargs["cwd"], kwargs["stdout"].fileno())
+        except (OSError, ValueError) as error:
+            self.trouble = f"an ordinary kernel, for the zygote cannot serve: {error}"
+            return await super().launch_kernel(cmd, **kwargs)
+        self.pid = self.pgid = self.process.pid
+        return self.connection_info
+
+
 def warm(run: Run, notebook: Notebook) -> None:
     """Start a notebook's kernel and let it import what the notebooks import, early where a processor has time for it."""
     notebook.kernel, notebook.noise = AsyncKernelManager(kernel_name="python3"), tempfile.TemporaryFile()
-    start = notebook.kernel.start_kernel(cwd=str(notebook.path.parent), stdout=notebook.noise, stderr=notebook.noise)
-    asyncio.run(start)
+    how = {"kernel_id": notebook.name, "kernel_spec": notebook.kernel.kernel_spec, "parent": notebook.kernel}
+    notebook.kernel.provisioner = Provisioner(**how)
+    notebook.kernel.provisioner.zygote = run.zygote
+    streams = dict.fromkeys(("stdout", "stderr"), notebook.noise)
+    asyncio.run(notebook.kernel.start_kernel(cwd=str(notebook.path.parent), env=os.environ | SINGLE, **streams))
+    run.log(notebook, notebook.kernel.provisioner.trouble)
     run.kernels.append(notebook.kernel)
     client = notebook.kernel.blocking_client()
     client.start_channels(iopub=False, stdin=False, hb=False, control=False)
