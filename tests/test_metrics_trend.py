@@ -305,22 +305,22 @@ class TestSimulated:
         assert inside.sum() >= 88
         assert np.mean(halves) < 1.25 * 1.96 * np.std(moves)  # and not by being wide
 
-    @pytest.mark.parametrize(("seed", "most"), [(5, 0.15), (6, 0.4)])  # of the second, one hazard fits all, not all its draws
-    def test_one_step_of_the_sbg_is_as_good_as_a_refit(self, seed, most):
-        # three years, of which two are seen: what the step misses is small beside the scatter of redrawn customers
-        policy, tables = self.POLICY.model_copy(update={"horizon_months": 36}), self.company(np.random.default_rng(seed))
+    @pytest.mark.parametrize("seed", [5, 6])  # of the second, one hazard fits all, not all its draws
+    def test_one_step_of_the_sbg_is_as_good_as_a_refit(self, seed):
+        # six years, of which two are seen: what the step misses is small beside the scatter of redrawn customers
+        policy, tables = self.POLICY.model_copy(update={"horizon_months": 72}), self.company(np.random.default_rng(seed))
         part, then = tables["spells_back"].query("back == 0"), trend.contracts(tables, LAST, LAST, policy)
         make, plans, stepped, refitted = trend.redraw(then, part, 0, LAST, policy), trend.keys(part)[:2], [], []
-        assert make(part["people"].to_numpy(), np.zeros(2))[:, :2] == pytest.approx(then.factors[:, :2], rel=1e-5)
+        assert make(part["people"].to_numpy(), np.zeros(2))[:, :2] == pytest.approx(then.factors[:, :2], rel=1e-4)
         for people in resample(part["people"], 40, 3):
             stepped.append(make(people, np.zeros(2))[2, :2])
             ends = trend.ends_then(part.assign(people=people), 0)
             fits, rate = clv_models.sbg_by_member(ends, min_events=1), ltv.monthly_rate(policy.annual_discount_rate)
-            refitted.append([horizon_sum(kaplan_meier(ltv.select(ends, key)), fits[key], 36, rate, 0.95).value
+            refitted.append([horizon_sum(kaplan_meier(ltv.select(ends, key)), fits[key], 72, rate, 0.95).value
                              for key in plans])
         gaps = np.array(stepped) - np.array(refitted)
-        assert (gaps.std(axis=0) < most * np.std(refitted, axis=0)).all()
-        assert np.std(stepped, axis=0) == pytest.approx(np.std(refitted, axis=0), rel=most)
+        assert (gaps.std(axis=0) < 0.5 * np.std(refitted, axis=0)).all()
+        assert np.std(stepped, axis=0) == pytest.approx(np.std(refitted, axis=0), rel=0.25)
         assert gaps.any()  # some of the months do lie beyond the ages seen
 
 
