@@ -246,15 +246,16 @@ def captioned(figure: Figure, caption: str, alt: str, data: HTML | None = None) 
 
 
 def _small(svg: str) -> str:
-    """The drawing in the colours of both schemes, without what no reader sees: the second decimal, indents, names of groups.
+    """The drawing in the colours of both schemes, without what no reader sees: the second decimal, blanks, remarks, names of groups.
 
     Single quotes need no escape in a page; no text from data stands in an attribute. Numbers below 1 may be scales.
     """
     svg = svg.replace("</style>", THEME.with_suffix(".css").read_text() + "</style>", 1)
     svg = svg.replace('"', "'").replace("DejaVuSans-", "g").replace("xlink:href", "href")
-    svg = re.sub(r"<!DOCTYPE.*?>\n|<metadata>.*?</metadata>\n", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<!DOCTYPE.*?>\n|<metadata>.*?</metadata>\n|/\*.*?\*/|<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r"(?<=<g) id='\w+'|((?<=[1-9]\.\d)|(?<=\d\d\.\d))\d+", "", svg)
     svg = re.sub(r"(d='[^']*)(' transform='scale\(0\.)0", lambda m: re.sub(r"\d+", _tens, m[1]) + m[2], svg)
+    svg = re.sub(r"(?<= d=')[^']*", lambda m: re.sub(r"\s*([MLQCz])\s*", r"\1", m[0]), svg)
     return re.sub(r"\s*\n\s*", " ", svg)
 
 
