@@ -246,7 +246,7 @@ def captioned(figure: Figure, caption: str, alt: str, data: HTML | None = None) 
 
 
 def _small(svg: str) -> str:
-    """The drawing in the colours of both schemes, without what no reader sees: the second decimal, blanks, remarks, names of groups.
+    """The drawing in the colours of both schemes, without what no reader sees: second decimals, blanks, remarks, groups' names.
 
     Single quotes need no escape in a page; no text from data stands in an attribute. Numbers below 1 may be scales.
     """
