@@ -370,12 +370,20 @@ def write_manifest(run: Run, notebooks: list[Notebook]) -> None:
         "git_commit": commit or None,
         "versions": {"python": sys.version.split()[0]} | {package: version(package) for package in PACKAGES},
         "definitions": sha256(HERE / "definitions.yaml"),
+        "code": code([notebook.path for notebook in notebooks]),
         "inputs": [row | {"rows": int(row["rows"])} for row in table(run.work / "tables" / "inputs.csv")],
         "history": {path.relative_to(ROOT / run.params.history).as_posix(): sha256(path) for path in earlier},
         "notebooks": [{"name": n.name, "status": n.status, "seconds": n.seconds} for n in notebooks],
         "outputs": outputs,
     }
     (run.work / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def code(notebooks: Sequence[Path]) -> dict[str, str]:
+    """The SHA-256 of each file that makes a report, by its path: the notebooks, and all of helpers."""
+    own = [path for path in sorted(HERE.rglob("*")) if path.is_file() and path.suffix != ".pyc"]
+    return {f"{path.parent.name}/{path.name}": sha256(path) for path in notebooks} | {
+        path.relative_to(HERE.parent).as_posix(): sha256(path) for path in own}
 
 
 def sha256(path: Path) -> str:

@@ -135,6 +135,10 @@ def test_the_manifest_accounts_for_inputs_notebooks_and_outputs(good):
         for name, content in files.items() if name not in ("manifest.json", "run.log")
     }  # fmt: skip
     assert manifest["started"] <= manifest["ended"]
+    where, code = good[0], manifest["code"]
+    made = where["notebooks"] / "02_two.ipynb"
+    assert code["notebooks/02_two.ipynb"] == hashlib.sha256(made.read_bytes()).hexdigest()
+    assert {"helpers/runner.py", "helpers/sql/summaries/rows.sql", "helpers/definitions.yaml"} < set(code)
 
 
 def test_progress_tells_each_notebook_from_waiting_to_done(good):
