@@ -151,7 +151,8 @@ def money(table: str, sheet: Sheet) -> Decimal:
         value = value if abs(value) < 10 ** (10 if contract.columns[contract.worth] == RATE else 14) else Decimal(0)
         at = row[places[contract.moment]] if contract.moment in places else ""
         if contract.worth in contract.convert and at not in LATE - ON_AS_OF | EARLY:
-            value *= Decimal("1.25") if row[places.get("currency", 0)].strip().upper() == "EUR" else 1
+            foreign = "currency" in places and row[places["currency"]].strip().upper() == "EUR"
+            value *= Decimal("1.25") if foreign else 1
         total += half_up(value, MONEY)
     return total
 
