@@ -39,7 +39,7 @@ METRICS = """
 
 
 def test_every_promised_metric_is_defined_in_the_order_of_the_contract():
-    assert list(DEFINITIONS) == METRICS
+    assert list(DEFINITIONS)[: len(METRICS)] == METRICS  # more may be added, after them
 
 
 def test_no_id_stands_twice():
