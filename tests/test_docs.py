@@ -27,7 +27,8 @@ def known(monkeypatch):
 
 def run_cells(book) -> dict:
     """The guide's cells, one after the other, as in a notebook; returns its names."""
-    names = {"params_file": str(next(book.run_dir.parent.glob("*.yaml"))), "month": book.params.report.month, "run_dir": str(book.run_dir)}
+    params_file = str(next(book.run_dir.parent.glob("*.yaml")))
+    names = {"params_file": params_file, "month": book.params.report.month, "run_dir": str(book.run_dir)}
     for cell in BLOCKS["python"]:
         exec(compile(cell, "guide", "exec"), names)
     return names
