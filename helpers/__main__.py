@@ -81,6 +81,9 @@ def run(
     except NotebookError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(3) from None
+    finally:
+        if zygote:
+            zygote.close()
     for path in [] if dry_run else sorted(page.parent.glob("*.html")) if only else [page]:
         print(path)
 

@@ -120,12 +120,12 @@ def run_report(
     page = (run.work if only else run.published) / chosen[-1].page
     if dry_run:
         return page
-    run.zygote = zygote or Zygote()
     recover(run.published.parent)
     shutil.rmtree(run.work, ignore_errors=True)
     (run.work / "notebooks").mkdir(parents=True)
     for file in (run.settings, run.work / "params.yaml"):
         file.write_text(to_yaml(run.params, run.published), encoding="utf-8")
+    run.zygote = zygote or Zygote()
     execute_all(run, stages, jobs)
     for folder in run.work.glob(f"{SPILL}*"):  # a kernel that is ended has no time to clear up
         shutil.rmtree(folder, ignore_errors=True)

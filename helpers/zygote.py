@@ -26,7 +26,7 @@ class Zygote:
     """The parent's side: start it early, it imports meanwhile; one request at a time, from any thread."""
 
     def __init__(self) -> None:
-        self.lock, self.process = threading.Lock(), None
+        self.lock, self.process, self.asked = threading.Lock(), None, False
         if not hasattr(os, "fork"):
             return
         ours, theirs = socket.socketpair()
@@ -45,6 +45,7 @@ class Zygote:
         with self.lock:
             if self.process is None:
                 raise OSError("there is no fork here")
+            self.asked = True
             socket.send_fds(self.link, [json.dumps(request).encode() + b"\n"], files)
             if not (answer := self.answers.readline()):
                 raise OSError("it has gone")
@@ -57,6 +58,8 @@ class Zygote:
     def close(self) -> None:
         """End it, and with it the kernels that it forked."""
         if self.process:
+            if not self.asked:  # it has forked none, and may still be importing
+                self.process.kill()
             self.answers.close()
             self.link.close()
             self.process.wait()
@@ -96,7 +99,10 @@ class Forked:
 def serve(link: socket.socket) -> None:
     """Fork kernels until the other side closes the link; then end them."""
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")  # as ipykernel does, before it is imported
+    run = os.getppid()
     for module in READY:
+        if os.getppid() != run:  # the run was killed meanwhile
+            return
         import_module(module)
     gc.collect()
     gc.freeze()  # the pages of what is imported stay shared
