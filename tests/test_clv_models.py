@@ -16,8 +16,8 @@ def counts(customers):
     return pd.DataFrame({"customers": customers})
 
 
-def regularity(median_cv):
-    return pd.DataFrame({"median_cv": [median_cv]})
+def regularity(median_cv, net=80.0, gross=100.0):
+    return pd.DataFrame({"customers": [30], "median_cv": [median_cv], "bought_net": [net], "bought_gross": [gross]})
 
 
 class TestRefusal:

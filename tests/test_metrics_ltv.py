@@ -274,7 +274,8 @@ def summaries(**changes):
         "new_by_plan": pd.DataFrame(columns=["plan_id", "new_customers"]),
         "cac_by": pd.DataFrame(columns=["month", "dimension", "member", "channel", "media", "new_customers"]),
         "realised": pd.DataFrame({"revenue": [9600]}), "survival_holdout": pd.DataFrame(),
-        "purchases": pd.DataFrame({"customers": [0]}), "repeat_spend": None, "regularity": None,
+        "purchases": pd.DataFrame({"customers": [0]}), "repeat_spend": None,
+        "regularity": pd.DataFrame({"bought_net": [0.0], "bought_gross": [0.0]}),
     } | changes
 
 

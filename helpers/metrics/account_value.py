@@ -33,6 +33,7 @@ def estimates(tables: dict[str, pd.DataFrame], result, *, policy, subscriptions:
         return frames
     if subscriptions:
         return frames | {"months_ahead": month_factors(tables, fits, policy.min_customers, **how)}
+    how["margin"] *= result.kept_of_sales  # models know sales alone
     return frames | {"purchases_ahead": purchase_factors(tables["purchases"], fits, **how)}
 
 

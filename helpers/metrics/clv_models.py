@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,12 @@ class PurchaseModel:
     spend_refits: np.ndarray
 
 
+def kept_of_sales(regularity: pd.DataFrame) -> float:
+    """What refunds leave of a unit of sales, over all that was bought; NaN without sales. regularity : its summary."""
+    net, gross = (float(regularity[name].iloc[0]) for name in ("bought_net", "bought_gross"))
+    return net / gross if gross > 0 else np.nan
+
+
 def refusal(purchases: pd.DataFrame, spend: pd.DataFrame, regularity: pd.DataFrame, min_customers: int) -> str:
     """Why no purchase model is fitted; empty where one is."""
     customers = int(purchases["customers"].sum())
@@ -37,6 +44,8 @@ def refusal(purchases: pd.DataFrame, spend: pd.DataFrame, regularity: pd.DataFra
     repeaters = int(spend["customers"].sum())
     if repeaters < min_customers:
         return f"{repeaters} customers have bought again; {min_customers} are needed"
+    if not kept_of_sales(regularity) > 0:
+        return "refunds took all that was sold"
     spread = regularity["median_cv"].iloc[0]
     if pd.notna(spread) and spread < REGULAR:
         return f"purchases are too regular (median coefficient of variation of the gaps {spread:.2f}, below {REGULAR})"
@@ -107,11 +116,12 @@ def parameters(model: PurchaseModel, confidence: float, currency: str) -> pd.Dat
 
 
 def sbg_by_member(ends: pd.DataFrame, *, min_events: int) -> dict[tuple[str, str], sbg.Sbg]:
-    """sBG of every dimension and member with enough departures; the others are left out."""
+    """sBG of every dimension and member with enough departures; the others, and who all left at once, are left out."""
     fits = {}
     for key, part in ends.groupby(["dimension", "member"], sort=True):
         if part["events"].sum() >= min_events:
-            fits[key] = sbg.fit(part[["month", "events", "censored", "entered"]])
+            with suppress(ValueError):  # nobody renewed: no parameters fit, which is no fault of the run
+                fits[key] = sbg.fit(part[["month", "events", "censored", "entered"]])
     return fits
 
 

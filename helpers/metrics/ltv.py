@@ -173,7 +173,8 @@ def horizon_ltv(
 
 def weighted_share(merged, worth, parts: dict[tuple[str, str], list[HorizonSum]]) -> float:
     value = {key: w * worth[key].value * parts[key][1].value for key, w in merged.items()}
-    return sum(value[key] * parts[key][1].extrapolated for key in merged) / sum(value.values())
+    whole = sum(value.values())  # 0 where nobody paid for a year
+    return sum(value[key] * parts[key][1].extrapolated for key in merged) / whole if whole else 0.0
 
 
 def add(terms: list[tuple[float, Estimate]]) -> Estimate:

@@ -35,6 +35,7 @@ class Analysis:
     streams: dict[tuple[str, str], Stream]  # of the company, ("all", "all"), and of the members that have an LTV
     headline: Stream  # behind ltv, before costs
     remarks: dict[str, str]
+    kept_of_sales: float  # what refunds leave of a unit of sales
 
     def value(self, name: str) -> float:
         """A company-wide metric of the report month."""
@@ -72,6 +73,7 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
     rows += [metric(name, period, value, unit="months", method=how) for name, value, how in lives]
 
     model, remarks = purchase_model(tables, policy, terms, transactions)
+    kept = clv_models.kept_of_sales(tables["regularity"])
 
     def ahead(horizon: int, share: float) -> ltv.Horizon:
         return ltv.unknown_horizon(reason) if reason else ltv.horizon_ltv(
@@ -93,9 +95,10 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
     if model and not subscriptions:
         rate = ltv.monthly_rate(policy.annual_discount_rate)
         value = clv_models.new_customer_value(
-            model, margin=margin.value, horizon=policy.horizon_months, rate=rate, confidence=confidence
+            model, margin=margin.value * kept, horizon=policy.horizon_months, rate=rate, confidence=confidence
         )
-        headline = ("ltv", value, margin.basis, "BG/NBD × Gamma-Gamma, of a new customer")
+        back = f"; refunds take {1 - kept:.1%} of sales" if kept != 1 else ""
+        headline = ("ltv", value, margin.basis, f"BG/NBD × Gamma-Gamma, of a new customer{back}")
 
     costs_by_month = cac.cac_by_month(tables["spend"], months, lag=policy.cac_lag_months)
     cost = cac.cac_of(costs_by_month, policy.cac_basis, last - 5, last)
@@ -120,7 +123,7 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
                      margin.value, policy.annual_discount_rate, retained(months, tables["costs"], last), cost.value)
     source = replace(company, kept=0.0, cac=0.0)
     if not subscriptions:
-        bought = clv_models.revenue_by_month(
+        bought = kept * clv_models.revenue_by_month(
             model.purchases, model.spend, policy.horizon_months + 1) if model else np.zeros(0)
         source = replace(source, ltv=headline[1], revenue=bought, curve=np.zeros(len(bought)),
                          ages=np.maximum(np.arange(len(bought)) - 0.5, 0), horizon=policy.horizon_months + 1)
@@ -129,7 +132,7 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
         frame(rows), ltv.ltv_methods(rows, formulas), pd.concat(parameters, ignore_index=True),
         holdouts(tables, model, fits, terms, confidence, subscriptions, remarks), members,
         costs_by_month, curve.assign(cac=cost.value), margin, member_streams(members, company, ends, fits, worth, policy),
-        source, remarks | {"lifetime": reason, "margin": margin.method},
+        source, remarks | {"lifetime": reason, "margin": margin.method}, kept,
     )
 
 

@@ -53,8 +53,12 @@ def kaplan_meier(ends: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
 
 
 def last_seen(table: pd.DataFrame, min_at_risk: int) -> int:
-    """The last age of a `kaplan_meier` table with so many at risk; 0 without one."""
-    return int(table["month"].where(table["at_risk"] >= min_at_risk, 0).max())
+    """The last age of a `kaplan_meier` table with so many at risk at it and at every age from 1 on; 0 without one.
+
+    In a book that begins late nobody may have been watched while young: what follows such an age says nothing of a whole life.
+    """
+    enough = table.loc[table["month"] > 0, "at_risk"] >= min_at_risk
+    return int(enough.cummin().sum())
 
 
 def restricted_mean(

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import CensoredData, ecdf
 
-from helpers.models.survival import kaplan_meier, median, restricted_mean, risk_set
+from helpers.models.survival import kaplan_meier, last_seen, median, restricted_mean, risk_set
 
 # Miller 1981, Survival Analysis, p. 49 (R: survival::aml): weeks, 0 where censored
 AML_MAINTAINED = [(9, 1), (13, 1), (13, 0), (18, 1), (23, 1), (28, 0), (31, 1), (34, 1), (45, 0), (48, 1), (161, 0)]
@@ -139,3 +139,13 @@ def test_median_is_that_of_r(spells, published):
 
 def test_a_median_that_was_not_reached_is_unknown():
     assert isnan(median(kaplan_meier(ends([(1, 1), (2, 0), (3, 0)]))).value)
+
+
+def test_ages_after_one_at_which_too_few_were_watched_are_not_seen():
+    """30 enter at age 3; at 1 and 2 three are watched, of whom one leaves: nothing is known of a whole life."""
+    late = pd.DataFrame({"month": [0, 3, 1, 5, 6], "entered": [3, 30, 0, 0, 0], "events": [0, 0, 1, 20, 0],
+                         "censored": [0, 0, 0, 0, 12]})
+    table = kaplan_meier(late)
+    assert table["at_risk"].to_list() == [3, 3, 2, 2, 32, 32, 12]
+    assert last_seen(table, 10) == 0 and last_seen(table, 2) == 6 and last_seen(table, 3) == 1
+    assert isnan(restricted_mean(table, 6).value)

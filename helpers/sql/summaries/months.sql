@@ -73,7 +73,8 @@ sold as (
 ),
 bounds as (                                         -- sales may be older than the first spell, and may have no customer
     select
-        min(least(k.first_month, t.first_month)) as first_month, min(k.first_month) + max(run.left_edge_months) as first_new_month
+        coalesce(min(least(k.first_month, t.first_month)), max(run.report_month)) as first_month,  -- nobody paid or bought: one row
+        min(k.first_month) + max(run.left_edge_months) as first_new_month
     from run
     cross join (select min(started_month) as first_month from mart_customers) as k
     cross join (select min(month) as first_month from mart_transactions) as t
