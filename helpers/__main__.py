@@ -131,7 +131,10 @@ def compare(
 
     frame, causes = comparison.compare(old, new)
     if html:
-        html.write_text(comparison.as_page(old, new, frame, causes), encoding="utf-8")
+        try:
+            html.write_text(comparison.as_page(old, new, frame, causes), encoding="utf-8")
+        except OSError as error:
+            raise ReportError(f"{html} cannot be written: {error.strerror}") from None
     show(comparison.as_text(frame))
     for cause, lines in causes.items():
         print(f"may have restated: {cause}", *lines, sep="\n  - ")

@@ -64,8 +64,9 @@ def read_metrics(folder: Path) -> pd.DataFrame:
     """metrics.csv with text for keys and units, and numbers. Raises ReportError where it is none."""
     path = folder / "metrics.csv"
     try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False)[[*KEY, "period", "value", "low", "high", "unit"]]
-    except (OSError, ValueError, KeyError) as error:
+        columns = [*KEY, "period", "value", "low", "high", "unit"]
+        frame = pd.read_csv(path, usecols=columns, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
         raise ReportError(str(path), [plain(f"cannot be read as metrics: {str(error).strip()}")]) from None
     if again := int(frame.duplicated([*KEY, "period"]).sum()):
         raise ReportError(str(path), [f"rows that repeat metric, dimension, member and period of another one: {again}"])

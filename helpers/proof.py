@@ -19,6 +19,7 @@ from helpers.runner import NotebookError, code, history, plan, run_report, sha25
 from helpers.sources.read import source_files
 
 REMEDY = "Name the folder of a published month, such as outputs/demo/2025-06."
+SAME = "Run again, every file came out as it is in the folder."
 MOVED = "A month is proven where it was published: its settings lead from there to its sources."
 
 
@@ -60,7 +61,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        told = [": ".join(filter(None, (".".join(map(str, item["loc"])), item["msg"]))) for item in error.errors()[:5]]
+        told = [": ".join(filter(None, (".".join(map(str, item["loc"])), item["msg"]))) for item in error.errors()[:20]]
         raise ReportError(f"{path}, cut off or no manifest of this version,", [*map(plain, told)], REMEDY) from None
 
 
@@ -92,9 +93,9 @@ def verify(folder: Path, say: Callable[[str], object] = print, notebooks: Path =
     for name in databases:
         say(f"input {name}: the rows of a database cannot be checked, only what is made of them")
     lacks += ["nothing was run again, for this is missing"] if lacks else []
-    problems += lacks or run_again(folder, manifest, notebooks, **how)
-    if problems:
-        raise ReportError(str(folder), problems, MOVED)
+    again = lacks or run_again(folder, manifest, notebooks, **how)
+    if problems or again:
+        raise ReportError(str(folder), problems + again, MOVED if lacks else "" if again else SAME)
     return f"equal: {len(manifest.outputs)} files, {len(table(folder / 'metrics.csv'))} rows of metrics"
 
 
