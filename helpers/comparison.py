@@ -125,11 +125,15 @@ def as_page(old: Path, new: Path, frame: pd.DataFrame, found: dict[str, list[str
     """One self-contained page in the look of the others; all text in it is escaped."""
     was, now = read_manifest(old).report, read_manifest(new).report
     shown = [tables.paragraph(f"{was.month} ({old}) against {now.month} ({new}): {len(frame)} figures changed.")]
+    if found:
+        shown.append(tables.footnotes({f"May have restated: {cause}": lines[:SHOWN] for cause, lines in found.items()}))
     for change, rows in frame.groupby("change", sort=False):
-        whole, words = rows["dimension"] == "all", as_text(rows).drop(columns="change")
-        for part, title in ((whole, f"The company, {change}"), (~whole, f"By member, {change}")):
-            shown.append(tables.show_table(words[part].reset_index(drop=True), title, limit=SHOWN))
-    shown.append(tables.footnotes({f"May have restated: {cause}": lines[:SHOWN] for cause, lines in found.items()}))
+        whole, words = rows["dimension"] == "all", as_text(rows)
+        once = ["change", "period"] if words["period"].nunique() == 1 else ["change"]  # said once, in the caption
+        about, units = ", ".join(words[once].iloc[0]), {"period": "date"} if change == "restated" else {}
+        parts = {"The company": words[whole].drop(columns=KEY[1:]), "By member": words[~whole]}
+        shown += [tables.show_table(part.drop(columns=[*once, "cause"]).reset_index(drop=True), f"{name}: {about}", units,
+                                    limit=SHOWN) for name, part in parts.items()]
     outputs = [nbformat.v4.new_output("display_data", {"text/html": part.data}) for part in shown]
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(outputs=outputs)])
     exporter = HTMLExporter(template_name="template", extra_template_basedirs=[str(HERE)], exclude_anchor_links=True)

@@ -74,11 +74,11 @@ def verify(folder: Path, say: Callable[[str], object] = print, notebooks: Path =
     folder = next((path for path in (folder, ROOT / folder) if path.is_dir()), folder).resolve()
     manifest = read_manifest(folder)
     problems = changes("file", manifest.outputs, {name: sha256(path) for name, path in files_below(folder).items()})
-    paths = [notebook.path for stage in plan(notebooks, ()) for notebook in stage]
-    problems += changes("code", manifest.code, code(paths))
     problems += changes("version of", manifest.versions, versions(), shown=True)
     try:
-        params, lacks = load_params(folder / "params.yaml"), []
+        now = code([notebook.path for stage in plan(notebooks, ()) for notebook in stage])
+        problems += changes("code", manifest.code, now)
+        params = load_params(folder / "params.yaml")
         make_demo(params)
         now = flat(parse((folder / "params.yaml").read_bytes(), "params.yaml"))
         problems += changes("setting", flat(manifest.params), now, shown=True)

@@ -203,3 +203,14 @@ def test_a_page_that_cannot_be_written_is_a_clear_error(tmp_path, monkeypatch, c
     assert code == 1
     assert "page.html" in err
     assert "Traceback" not in err
+
+
+def test_the_page_tells_causes_then_the_company_then_members(tmp_path):
+    old = month(tmp_path / "a", "mrr,all,all,2025-05,10,,", "mrr,all,all,2025-06,10,,", "mrr,plan,pro,2025-06,8,,")
+    new = month(tmp_path / "b", "mrr,all,all,2025-05,11,,", "mrr,all,all,2025-06,12,,", "mrr,plan,pro,2025-06,9,,", code={})
+    page = as_page(old, new, *compare(old, new))
+    marks = ["What changed</h1>", "3 figures changed", "May have restated: code", "code helpers/metrics/ltv.py gone",
+             "The company: restated", "+10.00%", "By member: restated", "pro"]  # fmt: skip
+    places = [page.index(mark) for mark in marks]
+    assert places == sorted(places)
+    assert "2025-05" in page[places[4] : places[6]]
