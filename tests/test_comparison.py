@@ -52,11 +52,14 @@ def test_the_ends_of_the_old_interval_are_inside(tmp_path, value, outside):
 
 
 def test_within_a_metric_the_largest_relative_change_comes_first(tmp_path):
-    old = month(tmp_path / "a", "mrr,plan,a,2025-06,10,,", "mrr,plan,b,2025-06,1000,,", "mrr,plan,c,2025-06,0,,")
-    new = month(tmp_path / "b", "mrr,plan,a,2025-06,5,,", "mrr,plan,b,2025-06,1100,,", "mrr,plan,c,2025-06,7,,")
+    old = month(tmp_path / "a", "mrr,plan,a,2025-06,10,,", "mrr,plan,b,2025-06,1000,,", "mrr,plan,c,2025-06,0,,",
+                "mrr_fx,all,all,2025-06,-10,,")
+    new = month(tmp_path / "b", "mrr,plan,a,2025-06,5,,", "mrr,plan,b,2025-06,1100,,", "mrr,plan,c,2025-06,7,,",
+                "mrr_fx,all,all,2025-06,-5,,")
     frame, _ = compare(old, new)
-    assert frame["member"].tolist() == ["a", "b", "c"]  # −50%, +10%, and from 0: unknown
+    assert frame["member"].tolist() == ["a", "b", "c", "all"]  # −50%, +10%, and from 0: unknown
     assert frame["relative"].tolist()[:2] == [-0.5, 0.1]
+    assert frame["relative"][3] == 0.5  # −5 is more than −10
     assert pd.isna(frame["relative"][2])
 
 
@@ -68,16 +71,18 @@ def test_figures_that_came_and_went_are_told_and_unknown_ones_are_not(tmp_path):
 
 
 def test_two_months_move_by_their_last_period_and_restate_what_both_hold(tmp_path):
-    old = month(tmp_path / "a", "mrr,all,all,2025-04,8,,", "mrr,all,all,2025-05,10,,", period="2025-05")
-    new = month(tmp_path / "b", "mrr,all,all,2025-05,11,,", "mrr,all,all,2025-06,15,,")
+    old = month(tmp_path / "a", "mrr,all,all,2025-04,8,,", "mrr,all,all,2025-05,10,,", "mrr,plan,gone,2025-05,1,,",
+                period="2025-05")
+    new = month(tmp_path / "b", "mrr,all,all,2025-05,11,,", "mrr,all,all,2025-06,15,,", "mrr,plan,came,2025-06,2,,")
     frame, _ = compare(old, new)
-    assert listed(frame, "change", "period", "old", "new") == [
-        ("moved", "2025-05 to 2025-06", 10, 15), ("restated", "2025-05", 10, 11)]  # 2025-04 has left the thirteen months
+    assert listed(as_text(frame), "change", "period", "old", "new") == [
+        ("moved", "2025-05 to 2025-06", "10", "15"), ("moved", "none to 2025-06", "–", "2"),
+        ("moved", "2025-05 to none", "1", "–"), ("restated", "2025-05", "10", "11")]  # 2025-04 has left the thirteen months
     assert frame["cause"].tolist()[0] == ""
 
 
 VOLUME = "period,rows,revenue\n2025-05,10,100\n2025-06,4,40\n"
-ROWS = "table,stage,rows\nsubscriptions,read,9\nsubscriptions,kept,7\ntransactions,kept,14\nfx_rates,kept,2\n"
+ROWS = "table,stage,rows\nsubscriptions,kept,7\nsubscriptions,read,9\ntransactions,kept,14\nfx_rates,kept,2\n"
 REFUNDS = "month,measure,ours\n2025-05,refunds,30\n2025-05,mrr,9\n"
 VERSIONS = "metric,version\nmrr,1\n"
 
@@ -101,6 +106,10 @@ def inputs(**changed: str) -> list[dict[str, str]]:
          {"data": ["input transactions: t.csv changed"]}),
         ({"reconciliation": REFUNDS.replace("30", "35").replace("9", "8")}, {},
          {"refunds": ["refunds of 2025-05 changed: 30 -> 35"]}),
+        ({"volume": VOLUME.replace("10,100", "9,80")}, {},
+         {"late rows": ["transactions of 2025-05: -1 rows, revenue -20.00 (tables/volume.csv)"]}),
+        ({"rows": ROWS.replace("kept,2", "kept,3")}, {"inputs": inputs(fx_rates="cd")},
+         {"FX": ["input fx_rates: f.csv changed"]}),
         ({}, {"inputs": inputs(fx_rates="cd")}, {"FX": ["input fx_rates: f.csv changed"]}),
         ({}, {"definitions": "cd"}, {"definition": ["definitions.yaml changed"]}),
         ({"definitions": VERSIONS.replace("mrr,1", "mrr,2")}, {}, {"definition": ["version of mrr changed: 1 -> 2"]}),
