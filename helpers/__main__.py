@@ -17,6 +17,7 @@ app = typer.Typer(
     help="Monthly customer-value reports: parameterized notebooks, one YAML file, self-contained HTML.",
 )
 File = Annotated[Path, typer.Argument(metavar="PARAMS", help="params file, such as params/demo.yaml")]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="a published month, such as outputs/demo/2025-06")]
 Month = Annotated[str | None, typer.Option(metavar="YYYY-MM", help="report this month instead of the file's")]
 
 
@@ -110,6 +111,53 @@ def init(files: Annotated[list[Path], typer.Argument(metavar="FILE ...", help="e
     path = init_params(files)
     print(path)
     check(path)
+
+
+@app.command()
+def verify(folder: Folder) -> None:
+    """Prove a published month: every SHA-256 of its manifest, what it rests on, and the same files made again."""
+    from helpers.proof import verify
+
+    display = Display()
+    with display.live:
+        told = verify(folder, progress=display)
+    print(told)
+
+
+@app.command()
+def compare(
+    old: Folder, new: Folder,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="write it as a page, too")] = None,
+) -> None:
+    """What changed between two published months of a report, or two versions of one, and through what."""
+    from helpers import comparison
+
+    frame, causes = comparison.compare(old, new)
+    if html:
+        try:
+            html.write_text(comparison.as_page(old, new, frame, causes), encoding="utf-8")
+        except OSError as error:
+            raise ReportError(f"{html} cannot be written: {error.strerror}") from None
+    show(comparison.as_text(frame))
+    for cause, lines in causes.items():
+        print(f"may have restated: {cause}", *lines, sep="\n  - ")
+    print(f"{len(frame)} figures changed")
+
+
+def show(frame) -> None:
+    """Rows of text: a table on a terminal, elsewhere one line a row with its cells parted by tabs."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    if not console.is_terminal:
+        print("\t".join(frame), *map("\t".join, frame.itertuples(index=False)), sep="\n")
+        return
+    table = Table(*(name.replace("_", " ") for name in frame))
+    for row in frame.itertuples(index=False):
+        table.add_row(*map(Text, row))
+    console.print(table)
 
 
 @app.command()

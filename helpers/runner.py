@@ -29,7 +29,7 @@ from nbconvert import HTMLExporter  # noqa: E402
 from papermill import clientwrap, engines, execute  # noqa: E402
 
 from helpers.contracts import BOOKS, ROOT, SPILL, ReportError, definitions, read_yaml  # noqa: E402
-from helpers.params import Params, load_params, nearest, to_yaml  # noqa: E402
+from helpers.params import Params, load_params, nearest, parse, to_yaml  # noqa: E402
 from helpers.pdf import find_browser, print_pdf  # noqa: E402
 from helpers.zygote import SINGLE, Zygote  # noqa: E402
 
@@ -72,6 +72,7 @@ class Run:
         name, month = params.report.name, params.report.month
         self.params, self.out, self.progress, self.started = params, out, progress, datetime.now(UTC)
         self.published, self.failed = out / name / month, out / name / ".failed" / month
+        self.named = self.published  # the folder whose paths are written
         self.work, self.settings = out / ".work" / name / month, out / ".work" / name / f"{month}.yaml"
         self.zygote, self.kernels = zygote, []
         self.closed = False
@@ -99,7 +100,7 @@ def run_report(
     params_file: str | Path, month: str | None = None, only: Sequence[str] = (), overrides: Sequence[str] = (),
     jobs: int = 2, force: bool = False, dry_run: bool = False, out: str | Path | None = None, pdf: bool = False,
     progress: Callable[[str, str, str], object] = lambda name, status, note: None, notebooks: Path = ROOT / "notebooks",
-    zygote: Zygote | None = None,
+    zygote: Zygote | None = None, stands_for: Path | None = None,
 ) -> Path:
     """Run the notebooks of one report and month, and publish their pages whole or not at all.
 
@@ -107,10 +108,12 @@ def run_report(
     jobs : notebooks side by side. force : every run runs everything, so far. out : a folder; None: ROOT/outputs.
     pdf : also print all pages into one report.pdf, with Chromium.
     progress : called from several threads with a notebook's name, its status and a note.
-    zygote : of whom kernels are forked, if it was started ahead.
+    zygote : of whom kernels are forked, if it was started ahead. stands_for : a published folder that this run is to be
+    held against: the paths that it writes are those of a run into that folder.
     Returns the last page: index.html. Raises ReportError for what the user can fix, NotebookError for other failures.
     """
     run = Run(load_params(params_file, month, overrides), (ROOT / (out or "outputs")).resolve(), progress, zygote)
+    run.named = stands_for or run.published
     if pdf:
         find_browser()  # before anything is run: it may be missing
     stages = plan(notebooks, only)
@@ -123,8 +126,8 @@ def run_report(
     recover(run.published.parent)
     shutil.rmtree(run.work, ignore_errors=True)
     (run.work / "notebooks").mkdir(parents=True)
-    for file in (run.settings, run.work / "params.yaml"):
-        file.write_text(to_yaml(run.params, run.published), encoding="utf-8")
+    for file, folder in ((run.settings, run.published), (run.work / "params.yaml", run.named)):
+        file.write_text(to_yaml(run.params, folder), encoding="utf-8")
     run.zygote = zygote or Zygote()
     execute_all(run, stages, jobs)
     for folder in run.work.glob(f"{SPILL}*"):  # a kernel that is ended has no time to clear up
@@ -279,7 +282,8 @@ def judge(notebook: Notebook, crash: Exception | None) -> None:
 
 def canonical(run: Run, notebook: Notebook) -> nbformat.NotebookNode:
     """The executed notebook without times, chance and this machine's paths: two runs are then equal."""
-    folder = run.published.relative_to(ROOT if run.out.is_relative_to(ROOT) else run.out).as_posix()
+    out = run.named.parents[1]
+    folder = run.named.relative_to(ROOT if out.is_relative_to(ROOT) else out).as_posix()
     notebook.executed.metadata.pop("papermill", None)
     for number, cell in enumerate(notebook.executed.cells, 1):
         cell.id = f"cell-{number}"
@@ -362,21 +366,31 @@ def write_manifest(run: Run, notebooks: list[Notebook]) -> None:
         path.relative_to(run.work).as_posix(): sha256(path)
         for path in sorted(run.work.rglob("*")) if path.is_file() and path.name != "run.log"
     }
-    earlier = [path for name, months in HISTORY if (path := run.params.earlier(name, months)) and path.is_file()]
     manifest = {
         "report": run.params.report.model_dump(),
+        "params": parse(to_yaml(run.params, run.named), "params.yaml"),
         "started": run.started.isoformat(timespec="seconds"),
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         "git_commit": commit or None,
-        "versions": {"python": sys.version.split()[0]} | {package: version(package) for package in PACKAGES},
+        "versions": versions(),
         "definitions": sha256(HERE / "definitions.yaml"),
         "code": code([notebook.path for notebook in notebooks]),
         "inputs": [row | {"rows": int(row["rows"])} for row in table(run.work / "tables" / "inputs.csv")],
-        "history": {path.relative_to(ROOT / run.params.history).as_posix(): sha256(path) for path in earlier},
+        "history": history(run.params),
         "notebooks": [{"name": n.name, "status": n.status, "seconds": n.seconds} for n in notebooks],
         "outputs": outputs,
     }
     (run.work / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def versions() -> dict[str, str]:
+    return {"python": sys.version.split()[0]} | {package: version(package) for package in PACKAGES}
+
+
+def history(params: Params) -> dict[str, str]:
+    """The SHA-256 of each file of earlier months that a run reads, by its path under params.history."""
+    earlier = [path for name, months in HISTORY if (path := params.earlier(name, months)) and path.is_file()]
+    return {path.relative_to(ROOT / params.history).as_posix(): sha256(path) for path in earlier}
 
 
 def code(notebooks: Sequence[Path]) -> dict[str, str]:

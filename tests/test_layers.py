@@ -32,7 +32,9 @@ ALLOWED = {
     "cover": {"contracts", "tables", "verdicts", "charts", "findings", "pages"},
     "pdf": {"contracts"},
     "runner": {"contracts", "params", "pdf"},                   # sees notebooks as files
-    "__main__": {"contracts", "params", "sources", "demo", "marts", "metrics", "runner"},
+    "proof": {"contracts", "params", "sources", "marts", "runner"},
+    "comparison": {"contracts", "tables", "runner", "proof"},
+    "__main__": {"contracts", "params", "sources", "demo", "marts", "metrics", "runner", "proof", "comparison"},
 }
 # Statements that act at import, each with its reason where it stands.
 ACTS = {"runner.py": ["sys.modules.setdefault('rfc3987_syntax', None)"]}
