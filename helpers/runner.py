@@ -33,7 +33,7 @@ from papermill import clientwrap, engines, execute  # noqa: E402
 from helpers.contracts import BOOKS, ROOT, SPILL, ReportError, definitions, read_yaml  # noqa: E402
 from helpers.params import Params, load_params, nearest, to_yaml  # noqa: E402
 from helpers.pdf import find_browser, print_pdf  # noqa: E402
-from helpers.safety import ended, guard, remedy, replace  # noqa: E402
+from helpers.safety import ended, guard, refused, remedy, replace  # noqa: E402
 from helpers.zygote import SINGLE, Zygote  # noqa: E402
 
 HERE = Path(__file__).parent
@@ -275,6 +275,8 @@ def run_notebook(run: Run, notebook: Notebook) -> None:
             warm(run, notebook)
         execute.execute_notebook(notebook.path, target, given, **how, run=run, notebook=notebook)
     except Exception as error:  # whatever ended it, the cells say where
+        if refused(error):
+            raise  # they may be half written
         crash = error
     with notebook.noise as noise:
         noise.seek(0)
@@ -342,6 +344,8 @@ def render(run: Run, notebooks: list[Notebook]) -> None:
             html, _ = exporter.from_notebook_node(notebook.executed, {"report": context})
             (run.work / notebook.page).write_text(html, encoding="utf-8")
         except Exception as error:  # nbconvert, jinja2 and the template raise many kinds; an earlier failure counts
+            if refused(error):
+                raise
             notebook.ename = notebook.ename or type(error).__name__
             notebook.error = notebook.error or f"its page: {type(error).__name__}: {error}"
             run.tell(notebook, "failed", "without a page")

@@ -50,14 +50,19 @@ def guard(published: Path, work: Path) -> Iterator[None]:
         error.args = (f"Interrupted. {standing(published, before)}",)
         raise
     except OSError as error:
-        raise refusal(error, standing(published, before)) from None
+        raise refusal(error, str(published.parent), standing(published, before)) from None
 
 
-def refusal(error: OSError, ending: str = "") -> ReportError:
-    """What the system refused, where, and what to do about it; raises an error that no remedy is known for."""
-    if error.errno not in REMEDIES:
+def refused(error: Exception) -> bool:
+    """Whether an error says that the disk refused something."""
+    return isinstance(error, OSError) and error.errno in REMEDIES
+
+
+def refusal(error: OSError, folder: str = "outputs", ending: str = "") -> ReportError:
+    """What the disk refused, where, and what to do about it; raises an error that no remedy is known for."""
+    if not refused(error):
         raise error
-    where = error.filename2 or error.filename or "the disk of the report or of temporary files"
+    where = error.filename2 or error.filename or f"The disk of {folder} or of temporary files"
     return ReportError(str(where), [error.strerror], " ".join(filter(None, (REMEDIES[error.errno], ending))))
 
 

@@ -229,15 +229,19 @@ def test_a_folder_that_cannot_be_written_to_is_told_before_anything_runs(tmp_pat
     assert "--out" in str(told.value) and not where["out"].exists()
 
 
-@pytest.mark.parametrize(("number", "words"), [(errno.ENOSPC, "Free space"), (errno.EROFS, "Let the user")])
-def test_what_the_disk_refuses_in_a_run_is_told_with_place_and_remedy(tmp_path, monkeypatch, number, words):
+@pytest.mark.parametrize(("step", "number", "words"), [
+    ("execute.execute_notebook", errno.ENOSPC, "Free space"),  # what is written of the notebook then is cut off
+    ("HTMLExporter.from_notebook_node", errno.ENOSPC, "Free space"),
+    ("write_manifest", errno.EROFS, "Let the user"),
+])  # fmt: skip
+def test_what_the_disk_refuses_in_a_run_is_told_with_place_and_remedy(tmp_path, monkeypatch, step, number, words):
     where, month = project(tmp_path, n01_prep=["# One"]), month_of(tmp_path / "out" / "toy", "2025-06")
     before = bytes_below(month)
 
-    def refuse(*_):
+    def refuse(*_, **__):
         raise OSError(number, os.strerror(number), "/the/place")
 
-    monkeypatch.setattr("helpers.runner.write_manifest", refuse)
+    monkeypatch.setattr(f"helpers.runner.{step}", refuse)
     with pytest.raises(ReportError) as told:
         run_report(**where)
     assert str(told.value).startswith(f"/the/place has 1 problem:\n  - {os.strerror(number)}\n{words}")
