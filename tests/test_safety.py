@@ -1,6 +1,7 @@
 """Nothing is lost: two runs at once, kill -9, interruptions, dead and slow kernels, full and forbidden disks, schedulers."""
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -98,12 +99,27 @@ def test_the_lock_of_a_killed_process_is_taken_over(tmp_path):
         assert lock.read_text().startswith(f"process {os.getpid()} on ")
 
 
+def test_a_lock_whose_file_was_just_taken_away_is_made_anew(tmp_path, monkeypatch):
+    """Between opening and locking it, the run before may end; a lock on a file without a name would hold nobody off."""
+    lock, take, calls = tmp_path / "2025-06.lock", fcntl.flock, []
+
+    def late(file, how):
+        if not calls:
+            lock.unlink()
+        calls.append(how)
+        return take(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with safety.claim(lock):
+        assert lock.exists() and len(calls) == 2
+
+
 def test_a_month_that_a_crash_left_aside_comes_back_unless_its_own_run_is_at_it(tmp_path):
     report, work = tmp_path / "toy", tmp_path / ".work" / "toy"
-    for month in (".2025-04.previous", ".2025-05.previous", ".2025-06.previous", "2025-06"):
+    for month in (".2025-04.previous", ".2025-05.previous", ".2025-06.previous", "2025-06", ".2025-07.previous"):
         month_of(report, month)
     with safety.claim(work / "2025-04.lock"), safety.guard(report / "2025-07", work / "2025-07"):
-        assert sorted(path.name for path in report.iterdir()) == [".2025-04.previous", "2025-05", "2025-06"]
+        assert sorted(path.name for path in report.iterdir()) == [".2025-04.previous", "2025-05", "2025-06", "2025-07"]
     assert (report / "2025-05" / "metrics.csv").read_text() == ".2025-05.previous"  # its successor never came
     assert (report / "2025-06" / "metrics.csv").read_text() == "2025-06"  # its successor did
 
@@ -131,7 +147,7 @@ def test_a_month_is_whole_wherever_its_replacement_is_killed(tmp_path, monkeypat
             safety.replace(published, new)
             os._exit(0)
         ended = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        if not at_once:
+        if ended and not at_once:
             safety.restore(published)
         content = {name: text.decode() for name, text in bytes_below(published).items() if name != "manifest.json"}
         assert content in [dict.fromkeys(("metrics.csv", "tables/a.csv"), name) for name in ("2025-06", "new")]
@@ -293,6 +309,19 @@ def test_metrics_in_history_are_never_overwritten(tmp_path):
     (published / "metrics.csv").write_text("other")
     safety.keep_metrics(published)
     assert bytes_below(tmp_path / "history") == {"2025-06/2025-07-01T060500Z.metrics.csv": b"2025-06"}
+
+
+def test_metrics_that_cannot_be_kept_leave_the_month_and_no_half_file(tmp_path, monkeypatch):
+    def full(_, target):
+        target.write_text("ha")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(safety.shutil, "copyfile", full)
+    published, new = month_of(tmp_path, "2025-06"), month_of(tmp_path, "new")
+    with pytest.raises(OSError, match="No space"):
+        safety.replace(published, new)
+    assert (published / "metrics.csv").read_text() == "2025-06"
+    assert not list(tmp_path.glob("history/*/*.metrics.csv"))
 
 
 def test_metrics_of_a_month_with_a_damaged_manifest_are_kept_under_their_files_time(tmp_path):
