@@ -127,7 +127,6 @@ def run_report(
     if dry_run:
         return page
     with guard(run.published, run.work):
-        run.zygote = zygote or Zygote()
         make(run, stages, jobs, bool(only), pdf)
     return page
 
@@ -139,6 +138,7 @@ def make(run: Run, stages: list[list[Notebook]], jobs: int, only: bool, pdf: boo
     (run.work / "notebooks").mkdir(parents=True)
     for file in (run.settings, run.work / "params.yaml"):
         file.write_text(to_yaml(run.params, run.published), encoding="utf-8")
+    run.zygote = run.zygote or Zygote()
     execute_all(run, stages, jobs)
     for folder in run.work.glob(f"{SPILL}*"):  # a kernel that is ended has no time to clear up
         shutil.rmtree(folder, ignore_errors=True)
