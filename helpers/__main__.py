@@ -1,6 +1,7 @@
 """The commands: parse, call, show errors. Exits with 0 done, 1 fixable, 2 usage, 3 a notebook failed, 130 interrupted."""
 
 # What a command needs is imported inside it, so that --help and a misspelt option answer at once.
+import json
 import sys
 import time
 from contextlib import nullcontext
@@ -22,24 +23,33 @@ Month = Annotated[str | None, typer.Option(metavar="YYYY-MM", help="report this 
 
 
 class Display:
-    """Where each notebook stands: a live table on a terminal, elsewhere one plain line an event."""
+    """Where each notebook stands: a live table on a terminal, elsewhere one plain line an event, or one JSON object."""
 
-    def __init__(self) -> None:
+    def __init__(self, as_json: bool = False) -> None:
         from rich.console import Console
         from rich.live import Live
 
         self.rows: dict[str, tuple[str, str, float]] = {}
         self.lock = Lock()
         console = Console()
-        self.live = Live(get_renderable=self.table, console=console) if console.is_terminal else nullcontext()
-        self.plain = not console.is_terminal
+        self.plain, self.as_json = as_json or not console.is_terminal, as_json
+        self.live = nullcontext() if self.plain else Live(get_renderable=self.table, console=console)
 
     def __call__(self, name: str, status: str, note: str) -> None:
         with self.lock:
-            before, _, since = self.rows.get(name, ("", "", 0.0))
-            self.rows[name] = (status, note, since if status == before else time.monotonic())
-            if self.plain and status != before:
+            now = time.monotonic()
+            before, _, since = self.rows.get(name, ("", "", now))
+            self.rows[name] = (status, note, since if status == before else now)
+            if self.as_json and status != before:
+                took = round(now - since, 1) if before == "running" else None
+                self.line("notebook", notebook=name, status=status, seconds=took)
+            elif self.plain and status != before:
                 print(" ".join(filter(None, (name, status, note))), flush=True)
+
+    def line(self, event: str, **terms) -> None:
+        """For schedulers: one JSON object, where they are asked for."""
+        if self.as_json:
+            print(json.dumps({"event": event} | terms, ensure_ascii=False), flush=True)
 
     def table(self):
         from rich.table import Table
@@ -67,26 +77,35 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would run, and run nothing")] = False,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="instead of outputs")] = None,
     pdf: Annotated[bool, typer.Option("--pdf", help="also print all pages into one report.pdf; needs Chromium")] = False,
+    timeout: Annotated[float, typer.Option(min=0.01, metavar="MINUTES", help="end a notebook that takes longer")] = 60,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object a line, for schedulers")] = False,
 ) -> None:
     """Run the notebooks and publish the report; the last line printed is the path of its index.html."""
+    from helpers.safety import heed_signals, refusal
     from helpers.zygote import Zygote
 
+    heed_signals()
     zygote = None if dry_run else Zygote()  # it imports while this process does
     from helpers.runner import NotebookError, run_report
 
-    display = Display()
+    display = Display(as_json)
     try:
         with display.live:
-            page = run_report(
-                params, month, only or (), set_ or (), jobs, force, dry_run, out, pdf, progress=display, zygote=zygote)
-    except NotebookError as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(3) from None
+            page = run_report(params, month, only or (), set_ or (), jobs, force, dry_run, out, pdf, timeout,
+                              progress=display, zygote=zygote)
+    except (ReportError, NotebookError, KeyboardInterrupt, OSError) as error:
+        told = refusal(error) if isinstance(error, OSError) else error
+        code = 3 if isinstance(told, NotebookError) else 130 if isinstance(told, KeyboardInterrupt) else 1
+        words = str(told) or "Interrupted before anything was run."
+        print(words, file=sys.stderr)
+        display.line("end", exit_code=code, error=words, page=None)
+        raise typer.Exit(code) from None
     finally:
         if zygote:
             zygote.close()
-    for path in [] if dry_run else sorted(page.parent.glob("*.html")) if only else [page]:
-        print(path)
+    for path in [] if dry_run else sorted(page.parent.glob("*.html")) if only or as_json else [page]:
+        print(path) if not as_json else display.line("page", notebook=path.stem, page=str(path))
+    display.line("end", exit_code=0, error=None, page=None if dry_run else str(page))
 
 
 @app.command()
@@ -192,6 +211,10 @@ def main() -> None:
         app(spread(sys.argv[1:]))
     except ReportError as error:
         sys.exit(str(error))
+    except OSError as error:
+        from helpers.safety import refusal
+
+        sys.exit(str(refusal(error)))
 
 
 def spread(words: list[str]) -> list[str]:

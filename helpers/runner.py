@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from importlib.metadata import version
 from pathlib import Path
+from threading import Timer
 from typing import IO
 
 # nbformat reaches this optional module through jsonschema: 1.7 s of grammars at import, only to check URIs.
@@ -25,12 +26,14 @@ sys.modules.setdefault("rfc3987_syntax", None)
 import nbformat  # noqa: E402
 from jupyter_client import AsyncKernelManager  # noqa: E402
 from jupyter_client.provisioning import LocalProvisioner  # noqa: E402
+from nbclient.exceptions import DeadKernelError  # noqa: E402
 from nbconvert import HTMLExporter  # noqa: E402
 from papermill import clientwrap, engines, execute  # noqa: E402
 
 from helpers.contracts import BOOKS, ROOT, SPILL, ReportError, definitions, read_yaml  # noqa: E402
 from helpers.params import Params, load_params, nearest, parse, to_yaml  # noqa: E402
 from helpers.pdf import find_browser, print_pdf  # noqa: E402
+from helpers.safety import ended, guard, refused, remedy, replace  # noqa: E402
 from helpers.zygote import SINGLE, Zygote  # noqa: E402
 
 HERE = Path(__file__).parent
@@ -68,13 +71,15 @@ class Notebook:
 class Run:
     """A run's folders, log and kernels."""
 
-    def __init__(self, params: Params, out: Path, progress: Callable[[str, str, str], object], zygote: Zygote | None) -> None:
+    def __init__(
+        self, params: Params, out: Path, progress: Callable[[str, str, str], object], zygote: Zygote | None, timeout: float,
+    ) -> None:
         name, month = params.report.name, params.report.month
         self.params, self.out, self.progress, self.started = params, out, progress, datetime.now(UTC)
         self.published, self.failed = out / name / month, out / name / ".failed" / month
         self.named = self.published  # the folder whose paths are written
         self.work, self.settings = out / ".work" / name / month, out / ".work" / name / f"{month}.yaml"
-        self.zygote, self.kernels = zygote, []
+        self.zygote, self.kernels, self.timeout = zygote, [], timeout
         self.closed = False
 
     def log(self, notebook: Notebook, text: str) -> None:
@@ -99,20 +104,22 @@ class Run:
 def run_report(
     params_file: str | Path, month: str | None = None, only: Sequence[str] = (), overrides: Sequence[str] = (),
     jobs: int = 2, force: bool = False, dry_run: bool = False, out: str | Path | None = None, pdf: bool = False,
-    progress: Callable[[str, str, str], object] = lambda name, status, note: None, notebooks: Path = ROOT / "notebooks",
-    zygote: Zygote | None = None, stands_for: Path | None = None,
+    timeout: float = 60, progress: Callable[[str, str, str], object] = lambda name, status, note: None,
+    notebooks: Path = ROOT / "notebooks", zygote: Zygote | None = None,
+    stands_for: Path | None = None,
 ) -> Path:
     """Run the notebooks of one report and month, and publish their pages whole or not at all.
 
     month, overrides : as for `load_params`. only : notebooks to run, with what they need; publishes nothing.
     jobs : notebooks side by side. force : every run runs everything, so far. out : a folder; None: ROOT/outputs.
     pdf : also print all pages into one report.pdf, with Chromium.
+    timeout : minutes that a notebook may take.
     progress : called from several threads with a notebook's name, its status and a note.
     zygote : of whom kernels are forked, if it was started ahead. stands_for : a published folder that this run is to be
     held against: the paths that it writes are those of a run into that folder.
     Returns the last page: index.html. Raises ReportError for what the user can fix, NotebookError for other failures.
     """
-    run = Run(load_params(params_file, month, overrides), (ROOT / (out or "outputs")).resolve(), progress, zygote)
+    run = Run(load_params(params_file, month, overrides), (ROOT / (out or "outputs")).resolve(), progress, zygote, timeout)
     run.named = stands_for or run.published
     if pdf:
         find_browser()  # before anything is run: it may be missing
@@ -123,12 +130,19 @@ def run_report(
     page = (run.work if only else run.published) / chosen[-1].page
     if dry_run:
         return page
-    recover(run.published.parent)
+    with guard(run.published, run.work):
+        make(run, stages, jobs, bool(only), pdf)
+    return page
+
+
+def make(run: Run, stages: list[list[Notebook]], jobs: int, only: bool, pdf: bool) -> None:
+    """Execute, render and account for the notebooks; publish them all, or give up on all. only : publish nothing."""
+    chosen = [notebook for stage in stages for notebook in stage]
     shutil.rmtree(run.work, ignore_errors=True)
     (run.work / "notebooks").mkdir(parents=True)
     for file, folder in ((run.settings, run.published), (run.work / "params.yaml", run.named)):
         file.write_text(to_yaml(run.params, folder), encoding="utf-8")
-    run.zygote = zygote or Zygote()
+    run.zygote = run.zygote or Zygote()
     execute_all(run, stages, jobs)
     for folder in run.work.glob(f"{SPILL}*"):  # a kernel that is ended has no time to clear up
         shutil.rmtree(folder, ignore_errors=True)
@@ -142,8 +156,9 @@ def run_report(
     if failed := [notebook for notebook in chosen if notebook.error]:
         give_up(run, failed, kept=run.work if only else run.failed)
     if not only:
-        publish(run)
-    return page
+        replace(run.published, run.work)
+        shutil.rmtree(run.failed, ignore_errors=True)  # mended
+        run.settings.unlink()
 
 
 def plan(folder: Path, only: Sequence[str]) -> list[list[Notebook]]:
@@ -192,6 +207,8 @@ class Provisioner(LocalProvisioner):
 
 def warm(run: Run, notebook: Notebook) -> None:
     """Start a notebook's kernel and let it import what the notebooks import, early where a processor has time for it."""
+    if run.closed:
+        raise InterruptedError("the run was stopped")
     notebook.kernel, notebook.noise = AsyncKernelManager(kernel_name="python3"), tempfile.TemporaryFile()
     how = {"kernel_id": notebook.name, "kernel_spec": notebook.kernel.kernel_spec, "parent": notebook.kernel}
     notebook.kernel.provisioner = Provisioner(**how)
@@ -219,9 +236,20 @@ class Engine(engines.NBClientEngine):
 
         how = {"on_cell_start": on_cell_start, "coalesce_streams": True}  # text arrives in pieces cut by chance
         client = clientwrap.PapermillNotebookClient(nb_man, km=notebook.kernel, kernel_name=kernel_name, **how)
+        process = notebook.kernel.provisioner.process
+        alarm = Timer(run.timeout * 60, process.kill)
+        alarm.start()
         try:
             client.execute()
+        except RuntimeError as error:  # so nbclient and jupyter_client say that a kernel has gone
+            if (code := process.poll()) is None or run.closed:
+                raise
+            if alarm.finished.is_set():
+                raise TimeoutError(f"the notebook took longer than {run.timeout:g} minutes. Look what is slow in this "
+                                   "cell, or allow more with --timeout.") from error
+            raise DeadKernelError(ended(code)) from error
         finally:
+            alarm.cancel()
             if client.kc:
                 client.kc.stop_channels()
             asyncio.run(notebook.kernel.shutdown_kernel(now=True))
@@ -251,6 +279,8 @@ def run_notebook(run: Run, notebook: Notebook) -> None:
             warm(run, notebook)
         execute.execute_notebook(notebook.path, target, given, **how, run=run, notebook=notebook)
     except Exception as error:  # whatever ended it, the cells say where
+        if refused(error):
+            raise  # they may be half written
         crash = error
     with notebook.noise as noise:
         noise.seek(0)
@@ -277,6 +307,8 @@ def judge(notebook: Notebook, crash: Exception | None) -> None:
             notebook.ename, evalue = (errors or [told])[0]
             where = f"cell {number} under '{heading}'" if heading else f"cell {number}"
             notebook.error = evalue if notebook.ename == "ReportError" else f"{where}: {notebook.ename}: {evalue}"
+            if hint := remedy(notebook.error):  # the user's to mend
+                notebook.ename, notebook.error = "ReportError", f"{notebook.name}, {notebook.error}\n{hint}"
             return
 
 
@@ -317,6 +349,8 @@ def render(run: Run, notebooks: list[Notebook]) -> None:
             html, _ = exporter.from_notebook_node(notebook.executed, {"report": context})
             (run.work / notebook.page).write_text(html, encoding="utf-8")
         except Exception as error:  # nbconvert, jinja2 and the template raise many kinds; an earlier failure counts
+            if refused(error):
+                raise
             notebook.ename = notebook.ename or type(error).__name__
             notebook.error = notebook.error or f"its page: {type(error).__name__}: {error}"
             run.tell(notebook, "failed", "without a page")
@@ -416,23 +450,3 @@ def give_up(run: Run, failed: list[Notebook], kept: Path) -> None:
         raise ReportError("\n\n".join(dict.fromkeys(notebook.error for notebook in failed)), remedy=ending)
     told = [f"{notebook.name} failed in {notebook.error}\n  page: {kept / notebook.page}" for notebook in failed]
     raise NotebookError("\n".join([*told, ending]))
-
-
-def publish(run: Run) -> None:
-    """Move the published month aside and the new one in; `recover` brings the old one back if that is cut short."""
-    run.published.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        if run.published.exists():
-            run.published.rename(run.published.with_name(f".{run.published.name}.previous"))
-        run.work.rename(run.published)
-    finally:
-        recover(run.published.parent)
-    shutil.rmtree(run.failed, ignore_errors=True)  # mended
-    run.settings.unlink()
-
-
-def recover(report: Path) -> None:
-    """Bring back each month that a crash left aside, and clear those whose successor is in place."""
-    for previous in report.glob(".????-??.previous"):
-        month = report / previous.name[1:8]
-        shutil.rmtree(previous) if month.exists() else previous.rename(month)

@@ -12,7 +12,7 @@ from helpers.contracts import ROOT
 HELPERS = ROOT / "helpers"
 MODULES = sorted(HELPERS.rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-LINE_BUDGET = 7300
+LINE_BUDGET = 8200
 
 # Each part of helpers, and the parts that it may import beside itself (see design.md): the direction may not turn.
 ALLOWED = {
@@ -31,10 +31,13 @@ ALLOWED = {
     "pages": {"contracts", "tables", "verdicts", "charts", "findings"},   # what notebooks show: no engine, no metrics
     "cover": {"contracts", "tables", "verdicts", "charts", "findings", "pages"},
     "pdf": {"contracts"},
-    "runner": {"contracts", "params", "pdf"},                   # sees notebooks as files
+    "safety": {"contracts"},
+    "zygote": set(),
+    "runner": {"contracts", "params", "pdf", "safety", "zygote"},      # sees notebooks as files
     "proof": {"contracts", "params", "sources", "marts", "runner"},
     "comparison": {"contracts", "tables", "runner", "proof"},
-    "__main__": {"contracts", "params", "sources", "demo", "marts", "metrics", "runner", "proof", "comparison"},
+    "__main__": {"contracts", "params", "sources", "demo", "marts", "metrics", "safety", "zygote", "runner", "proof",
+                 "comparison"},
 }
 # Statements that act at import, each with its reason where it stands.
 ACTS = {"runner.py": ["sys.modules.setdefault('rfc3987_syntax', None)"]}

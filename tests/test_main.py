@@ -1,11 +1,7 @@
-"""The commands: exit codes, what goes to which stream, and Ctrl-C."""
+"""The commands: exit codes, and what goes to which stream."""
 
 import json
-import os
-import signal
-import subprocess
 import sys
-import time
 
 import pytest
 from test_runner import RAISES, project, write
@@ -13,8 +9,6 @@ from test_runner import RAISES, project, write
 from helpers import __main__ as cli
 from helpers.contracts import ReportError
 from helpers.demo import FILES
-
-SLEEPS = ["# Long", "import os, time\nprint(os.getpid(), file=open('pid', 'w'), flush=True)\nfor _ in range(60): time.sleep(1)"]
 
 
 def call(monkeypatch, capfd, *words) -> tuple[int, str, str]:
@@ -135,38 +129,6 @@ def test_a_live_table_shows_the_running_cell_and_takes_names_as_text():
     display("02_[red]", "running", "cell 3 of 9")
     columns = [[str(cell) for cell in column.cells] for column in display.table().columns]
     assert columns == [["02_[red]"], ["running"], ["cell 3 of 9, 0 s"]]
-
-
-def test_ctrl_c_exits_130_publishes_nothing_and_leaves_no_kernel(tmp_path):
-    where = project(tmp_path, n01_prep=SLEEPS)
-    script = (
-        "import functools, pathlib, helpers.runner as r; from helpers.__main__ import main\n"
-        f"r.run_report = functools.partial(r.run_report, notebooks=pathlib.Path({str(where['notebooks'])!r}))\nmain()"
-    )
-    words = ["run", str(where["params_file"]), "--out", str(where["out"])]
-    process = subprocess.Popen([sys.executable, "-c", script, *words], stderr=subprocess.PIPE, text=True)
-    pid = where["notebooks"] / "pid"
-    wait_for(lambda: pid.exists() and pid.read_text())
-    process.send_signal(signal.SIGINT)
-    assert process.wait(15) == 130
-    assert "Traceback" not in process.stderr.read()
-    assert not (where["out"] / "toy").exists()
-    wait_for(lambda: not alive(int(pid.read_text())))
-
-
-def wait_for(condition, seconds: float = 15) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.1)
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_a_report_error_outside_notebooks_is_its_message(monkeypatch, capfd):

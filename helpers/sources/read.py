@@ -107,6 +107,8 @@ def read_source(engine: Engine, params: Params, table: str) -> list[SourceFile]:
             files.append(SourceFile(table, path, digest, encoding, len(names) - len(set(places.values())), name, (*places,)))
         except FAULTS as error:
             found = getattr(error, "problems", None) or [str(error).strip().splitlines()[0][:200]]
+            if isinstance(error, PermissionError):
+                found = ["permission denied: let the user who runs the report read it"]
             if isinstance(error, duckdb.Error) and path.suffix.lower() in PARQUET:
                 found = [f"cut off or damaged ({found[0]})"]
             problems += [f"{name}: {line}" for line in found]
