@@ -91,7 +91,7 @@ def valid_cell(chance: random.Random, table: str, column: str) -> str:
     return chance.choice(CELLS.get(contract.columns[column], ["x", "y", "z"]))
 
 
-LETTERS = st.characters(exclude_characters="\r")  # csv writes it without quotes, and then it ends a line
+LETTERS = st.characters(codec="utf-8", exclude_characters="\r")  # csv writes it without quotes, and then it ends a line
 
 
 def damage(draw: st.DrawFn, table: str, sheet: Sheet) -> None:
