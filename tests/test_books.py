@@ -91,6 +91,9 @@ def valid_cell(chance: random.Random, table: str, column: str) -> str:
     return chance.choice(CELLS.get(contract.columns[column], ["x", "y", "z"]))
 
 
+LETTERS = st.characters(codec="utf-8", exclude_characters="\r")  # csv writes it without quotes, and then it ends a line
+
+
 def damage(draw: st.DrawFn, table: str, sheet: Sheet) -> None:
     """One fault of a kind that exports have."""
     place, row = draw(st.integers(0, len(sheet.header) - 1)), draw(st.sampled_from(sheet.rows))
@@ -98,7 +101,7 @@ def damage(draw: st.DrawFn, table: str, sheet: Sheet) -> None:
     kind = draw(st.sampled_from(["cell"] * 20 + ["repeat"] * 4 + ["reorder", "drop", "rename", "double", "shout"]))
     if kind == "cell":
         typed = {TIME: TIMES, **dict.fromkeys((MONEY, RATE, COUNT), [*NUMBERS])}.get(TABLES[table].columns.get(column))
-        row[place] = draw(st.sampled_from(typed) if typed else st.sampled_from(TEXTS) | st.text(max_size=8))
+        row[place] = draw(st.sampled_from(typed) if typed else st.sampled_from(TEXTS) | st.text(LETTERS, max_size=8))
     elif kind == "repeat":
         sheet.rows.append([*row])
     elif kind == "reorder":
