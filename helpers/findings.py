@@ -180,9 +180,9 @@ def dearer(ratio: float, lifetime: float, formats: Formats = PLAIN) -> str:
         return "Whether a new unit of revenue costs more than keeping one needs spend, new revenue and costs of retention"
     life = "" if np.isnan(lifetime) else (f"; of keeping it for a lifetime of {number(lifetime, 'months', formats)}, "
                                           f"{number(ratio / lifetime, 'ratio', formats)}")
-    return (f"Winning a unit of monthly revenue, which is paid once, cost {number(ratio, 'ratio', formats)} what keeping one for "
-            f"a month did{life}. The five times that are often quoted are contested and name no time; an average is not the "
-            "cost of one more")
+    return (f"Winning a unit of monthly revenue, which is paid once, cost {number(ratio, 'ratio', formats)} what keeping one "
+            f"for a month did{life}. The five times that are often quoted are contested and name no time; an average is not "
+            "the cost of one more")
 
 
 def paid_back(table: pd.DataFrame) -> str:

@@ -86,10 +86,12 @@ class Page:
         rows = metrics[(metrics["metric"] == name) & (metrics["dimension"] == "all") & (metrics["period"] == self.period)]
         if rows["value"].notna().any():
             return ""
-        return f"{entry(name)['name']} is not known ({rows['method'].iloc[0] or 'no value' if len(rows) else 'not in this book'})"
+        why = rows["method"].iloc[0] or "no value" if len(rows) else "not in this book"
+        return f"{entry(name)['name']} is not known ({why})"
 
     def table(self, frame: pd.DataFrame, caption: str, units: dict[str, str] | None = None, **options) -> HTML:
-        """See `tables.show_table`."""
+        """See `tables.show_table`; ids of bases, as in gross_margin, are written as words."""
+        frame = frame.assign(basis=frame["basis"].str.replace("_", " ")) if "basis" in frame else frame
         return tables.show_table(frame, caption, units, formats=self.formats, **options)
 
     def cards(self, metrics: pd.DataFrame, ids: Sequence[str], restated: pd.DataFrame | None = None) -> HTML:

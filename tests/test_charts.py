@@ -560,3 +560,11 @@ def test_a_small_drawing_is_svg_and_a_large_one_the_smaller_of_svg_and_png(bridg
         assert len(image["src"]) < len(file.getvalue()) and (len(image["src"]) < 48_000 or kind.startswith("png"))
         assert int(image["width"]) == round(figure.get_figwidth() * 96)
 
+
+def test_leaders_to_names_look_like_no_data():
+    table = pd.DataFrame({"month": [1, 2] * 2, "value": [1.0, 2.0, 3.0, 4.0], "who": ["a", "a", "b", "b"]})
+    axes = charts.lines(table, x="month", y="value", hue="who", title="t", unit="USD").axes[0]
+    leaders = [text.arrow_patch for text in axes.texts]
+    assert len(leaders) == 2 and all(arrow.get_linestyle() in (":", "dotted") and arrow.get_linewidth() < 1 for arrow in leaders)
+    drawn = {colors.to_hex(line.get_color()) for line in axes.lines}
+    assert not drawn & {colors.to_hex(arrow.get_edgecolor()) for arrow in leaders}

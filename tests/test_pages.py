@@ -253,3 +253,8 @@ def test_a_card_of_a_lifetime_is_indicative_where_too_few_have_left():
     assert page.thin == "4 customers who left, at least 5 needed"
     assert "indicative" in page.cards(pd.DataFrame([row]), ["ltv"]).data
     assert "indicative" not in page.cards(pd.DataFrame([row | {"metric": "revenue_net"}]), ["revenue_net"]).data
+
+
+def test_a_basis_is_written_as_words(page):
+    table = page.table(pd.DataFrame({"basis": ["gross_margin"], "name": ["a_b"]}), "By basis")
+    assert [cell.text for cell in soup(table).select("tbody td, tbody th")] == ["gross margin", "a_b"]
