@@ -75,8 +75,7 @@ def extremes(table: pd.DataFrame, value: str, low: str, high: str, what: str, un
     above = {name: [*known.index[known[low] > row[high]]] for name, row in known.iterrows()}
     pairs = [f"{name} lies below {' and '.join(map(str, others))}" for name, others in above.items() if others]
     rest = f"; {len(pairs) - 2} more lie below others" if len(pairs) > 2 else ""
-    said = f"none lies apart from all others, but {'; '.join(pairs[:2])}{rest}" if pairs else "none stands apart beyond chance"
-    return f"{what} is between {bottom} and {top}; {said}"
+    return f"{what} is between {bottom} and {top}; {'; '.join(pairs[:2]) + rest or 'none stands apart beyond chance'}"
 
 
 def span(table: pd.DataFrame, headline: str, what: str, unit: str, formats: Formats = PLAIN) -> str:
@@ -178,8 +177,8 @@ def dearer(ratio: float, lifetime: float, formats: Formats = PLAIN) -> str:
     """
     if np.isnan(ratio):
         return "Whether a new unit of revenue costs more than keeping one needs spend, new revenue and costs of retention"
-    life = "" if np.isnan(lifetime) else (f"; of keeping it for a lifetime of {number(lifetime, 'months', formats)}, "
-                                          f"{number(ratio / lifetime, 'ratio', formats)}")
+    life = "" if np.isnan(lifetime) else (f", and {number(ratio / lifetime, 'ratio', formats)} what keeping one for "
+                                          f"{number(lifetime, 'months', formats)} did, the restricted mean lifetime")
     return (f"Winning a unit of monthly revenue, which is paid once, cost {number(ratio, 'ratio', formats)} what keeping one "
             f"for a month did{life}. The five times that are often quoted are contested and name no time; an average is not "
             "the cost of one more")

@@ -181,7 +181,8 @@ def test_members_of_too_few_customers_show_what_adds_up_and_no_estimate():
 
 
 def test_spellings_that_differ_by_case_or_blanks_are_listed_with_customers_and_spend(make):
-    people = [("a", "Search", "US"), ("b", "search", "US"), ("c", "search", "US"), ("d", "mail  list", "us"), ("e", "Mail list", "DE")]
+    people = [("a", "Search", "US"), ("b", "search", "US"), ("c", "search", "US"), ("d", "mail  list", "us"),
+              ("e", "Mail list", "DE")]
     customers = [dict(zip(["customer_id", "channel", "country"], row, strict=True)) for row in people]
     subs = [{"customer_id": row[0], "plan_id": plan, "unit_amount": 10, "interval": "month", "started_at": "2024-05-10"}
             for row, plan in zip(people, ["pro", "Pro", "pro", "team", "team"], strict=True)]
