@@ -28,6 +28,7 @@ SMALL = 48_000  # bytes of an image as it stands in a page
 WIDTH = 5.4  # inches; at a phone's 360 pixels 10 points are then 9 pixels high, 11 points 10
 INK, QUIET, FAINT, GRID, PALE, WHITE = "#1a1a1a", "#595959", "#bdbdbd", "#e2e2e2", "#f1f1f1", "#ffffff"
 BLUE, VERMILION, GREEN, PURPLE, GREY = PALETTE = ("#0173B2", "#D55E00", "#029E73", "#CC78BC", "#949494")
+LEADER = {"arrowstyle": "-", "color": GREY, "linestyle": ":", "linewidth": 0.8, "shrinkA": 2, "shrinkB": 4}  # no data
 SERIES = [*zip((*PALETTE, INK), "os^Dv*", ("-", "--", "-.", ":", (0, (8, 2)), (0, (3, 1, 1, 1))), strict=True)]
 FAMILIES = {  # words of a metric's id, the first that fits: worth and kept, leaving and cost, money in, counts
     GREEN: {"ltv", "clv", "grr", "nrr", "repeat", "retained", "survival"},
@@ -74,7 +75,7 @@ def lines(table, *, x, y, title, unit, hue=None, band=None, target=None, x_unit=
         table, ahead = (frame.assign(**{x: pd.PeriodIndex(frame[x], freq="M").asi8}) for frame in (table, ahead))
     places = {*table[x], *ahead[x]}
     grid = range(min(places), max(places) + 1) if months else sorted(places)
-    ends = [] if target is None else [(grid[-1], target, f"target {_text(unit, target)}", INK)]
+    ends = [] if target is None else [(grid[-1], target, f"target {_text(unit, target)}")]
     for number, (member, part) in enumerate(table.groupby(hue, sort=False, dropna=False) if hue else [("", table)]):
         colour, marker, dash = SERIES[number] if number < len(SERIES) else (FAINT, "", "-")
         if metric and number < len(SERIES):
@@ -87,13 +88,13 @@ def lines(table, *, x, y, title, unit, hue=None, band=None, target=None, x_unit=
             axes.fill_between(grid, *(part[edge].astype(float) for edge in band), color=colour, alpha=0.15, linewidth=0)
         known = values.dropna().tail(1)
         if number < len(SERIES):
-            ends += [(last, end, member if hue else _text(unit, end), colour) for last, end in known.items()]
+            ends += [(last, end, member if hue else _text(unit, end)) for last, end in known.items()]
     if len(ahead):
         low, high = band or ("low", "high")
         path = pd.concat([pd.DataFrame({y: known, low: known, high: known}), ahead.set_index(x)[[y, low, high]].astype(float)])
         axes.plot(path[y], "--o", color=colour, markersize=6, markerfacecolor=WHITE, markevery=slice(len(known), None))
         axes.fill_between(path.index, path[low], path[high], facecolor="none", edgecolor=colour, hatch="////", linewidth=0)
-        ends.append((path.index[-1], path[y].iloc[-1], f"forecast {_text(unit, path[y].iloc[-1])}", colour))
+        ends.append((path.index[-1], path[y].iloc[-1], f"forecast {_text(unit, path[y].iloc[-1])}"))
     _ticks_along(axes, grid, months, x_unit)
     if events is not None:
         _mark_events(axes, grid, events)
@@ -211,7 +212,7 @@ def survival_curves(table, *, title, unit="share still customers") -> Figure:
         curve = pd.concat([pd.DataFrame(1.0, [0], curve.columns), curve[curve.index > 0].sort_index()])
         axes.step(curve.index, curve["survival"], where="post", color=colour, linestyle=dash)
         axes.fill_between(curve.index, curve["low"], curve["high"], step="post", color=colour, alpha=0.15, linewidth=0)
-        ends.append((curve.index[-1], curve["survival"].iloc[-1], member, colour))
+        ends.append((curve.index[-1], curve["survival"].iloc[-1], member))
     at_risk = table.set_index(["month", "member"])["at_risk"].map(partial(_decimal, unit)).to_dict()
     ages = range(0, table["month"].max() + 1, _step(table["month"].max(), 5))
     axes.set_xticks(ages, ["\n".join([str(t), *(at_risk.get((t, m), "") for m in members)]) for t in ages])
@@ -317,10 +318,10 @@ def _name_ends(axes, ends):
     """Names (or values) beside the last points, pushed apart so that none covers another."""
     low, high = axes.get_ylim()
     place = low - high
-    for x, y, name, colour in sorted(ends, key=lambda end: end[1]):
+    for x, y, name in sorted(ends, key=lambda end: end[1]):
         place = max(y, place + 0.08 * (high - low))
         axes.annotate(_label(name, 18), (x, y), (1.04, place), textcoords=axes.get_yaxis_transform(), va="center",
-                      size=10, arrowprops={"arrowstyle": "-", "color": colour, "shrinkA": 2, "shrinkB": 3})
+                      size=10, arrowprops=LEADER)
 
 
 def _label(text, width: int = 26) -> str:

@@ -70,7 +70,12 @@ def extremes(table: pd.DataFrame, value: str, low: str, high: str, what: str, un
         return f"{what}: {top}"
     ends = [f"highest for {top}"] if most[low] > known[high].iloc[:-1].max() else []
     ends += [f"lowest for {bottom}"] if least[high] < known[low].iloc[1:].min() else []
-    return f"{what} is {', '.join(ends)}" if ends else f"{what} is between {bottom} and {top}; none stands apart beyond chance"
+    if ends:
+        return f"{what} is {', '.join(ends)}"
+    above = {name: [*known.index[known[low] > row[high]]] for name, row in known.iterrows()}
+    pairs = [f"{name} lies below {' and '.join(map(str, others))}" for name, others in above.items() if others]
+    rest = f"; {len(pairs) - 2} more lie below others" if len(pairs) > 2 else ""
+    return f"{what} is between {bottom} and {top}; {'; '.join(pairs[:2]) + rest or 'none stands apart beyond chance'}"
 
 
 def span(table: pd.DataFrame, headline: str, what: str, unit: str, formats: Formats = PLAIN) -> str:
@@ -165,12 +170,18 @@ def organic(cuts: pd.DataFrame, confidence: float, formats: Formats = PLAIN) -> 
             f"({low} to {high}); of {rest} the channel is not known")
 
 
-def dearer(ratio: float, formats: Formats = PLAIN) -> str:
-    """What a new unit of revenue costs against one that is kept. ratio : acquisition_to_retention_cost_ratio."""
+def dearer(ratio: float, lifetime: float, formats: Formats = PLAIN) -> str:
+    """What a new unit of revenue costs against one that is kept, for a month and for a lifetime.
+
+    ratio : acquisition_to_retention_cost_ratio. lifetime : lifetime_months_rmst, NaN where unknown.
+    """
     if np.isnan(ratio):
         return "Whether a new unit of revenue costs more than keeping one needs spend, new revenue and costs of retention"
-    return (f"A new unit of revenue cost {number(ratio, 'ratio', formats)} what keeping one did, on average. The five times "
-            "that are often quoted are contested, and an average is not the cost of one more")
+    life = "" if np.isnan(lifetime) else (f", and {number(ratio / lifetime, 'ratio', formats)} what keeping one for "
+                                          f"{number(lifetime, 'months', formats)} did, the restricted mean lifetime")
+    return (f"Winning a unit of monthly revenue, which is paid once, cost {number(ratio, 'ratio', formats)} what keeping one "
+            f"for a month did{life}. The five times that are often quoted are contested and name no time; an average is not "
+            "the cost of one more")
 
 
 def paid_back(table: pd.DataFrame) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from helpers import charts, findings, tables, verdicts
-from helpers.contracts import LIFETIMES, NAMED, TABLES, definitions
+from helpers.contracts import LIFETIMES, NAMED, TABLES, ReportError, definitions
 from helpers.tables import Formats
 
 KINDS = {"lines": "Line chart", "columns": "Column chart", "bars": "Bar chart", "dots": "Dot chart with intervals",
@@ -81,13 +81,26 @@ class Page:
         """The SQL behind a section and its first ten rows, folded."""
         return tables.query_box(name, self.book.sql(name), self.book.frame(name))
 
+    def unknown(self, metrics: pd.DataFrame, name: str) -> str:
+        """Why a company-wide metric of the month has no value, from its method; nothing where it has one."""
+        rows = metrics[(metrics["metric"] == name) & (metrics["dimension"] == "all") & (metrics["period"] == self.period)]
+        if rows["value"].notna().any():
+            return ""
+        why = rows["method"].iloc[0] or "no value" if len(rows) else "not in this book"
+        return f"{entry(name)['name']} is not known ({why})"
+
     def table(self, frame: pd.DataFrame, caption: str, units: dict[str, str] | None = None, **options) -> HTML:
-        """See `tables.show_table`."""
+        """See `tables.show_table`; ids of bases, as in gross_margin, are written as words."""
+        frame = frame.assign(basis=frame["basis"].str.replace("_", " ")) if "basis" in frame else frame
         return tables.show_table(frame, caption, units, formats=self.formats, **options)
 
-    def cards(self, metrics: pd.DataFrame, ids: Sequence[str]) -> HTML:
-        """KPI cards of company-wide metrics against last month, a year ago and plan; unknown ids are left out."""
-        known, shown = definitions(), []
+    def cards(self, metrics: pd.DataFrame, ids: Sequence[str], restated: pd.DataFrame | None = None) -> HTML:
+        """KPI cards of company-wide metrics against last month, a year ago and plan; those the book does not have are left out.
+
+        restated : `metric, period, value, low, high` of earlier months by today's data, for metrics shown of one month only;
+        what it lacks is taken as it was published.
+        """
+        known, shown = {name: entry(name) for name in ids}, []
         whole = metrics[metrics["dimension"] == "all"]
         months = pd.period_range(end=self.period, periods=13, freq="M").astype(str)
         for name in ids:
@@ -109,6 +122,8 @@ class Page:
                 before = {side: series.loc[at] for side, at in past.items() if at in series.index}
                 if not several:
                     before = {side: table.loc[name] for side, table in self.published.items() if name in table.index}
+                    again = pd.DataFrame() if restated is None else restated[restated["metric"] == name].set_index("period")
+                    before |= {side: again.loc[at] for side, at in past.items() if at in again.index}
                 unsure = {side: "within the interval" for side in before if overlap(row, before[side])}
                 card |= {"previous": None, "last_year": None, "unsure": unsure} | {s: b["value"] for s, b in before.items()}
             if several:
@@ -123,11 +138,15 @@ class Page:
         return tables.kpi_cards(shown, self.formats)
 
     def metric_table(self, metrics: pd.DataFrame, ids: Sequence[str], caption: str) -> HTML:
-        """Company-wide metrics of the month by name, each value in its own unit, with interval, n and method."""
+        """Company-wide metrics of the month by name, each value in its own unit, with interval, n and method.
+
+        Those that the book does not have are left out. Raises ReportError for an id that definitions.yaml does not know.
+        """
+        named = {name: entry(name)["name"] for name in ids}
         found = metrics[(metrics["dimension"] == "all") & (metrics["period"] == self.period)].set_index("metric")
         found = found.loc[[name for name in ids if name in found.index]]
         text = {side: self.texts(found, side) for side in ("value", "low", "high")}
-        names = [definitions()[name]["name"] for name in found.index]
+        names = [named[name] for name in found.index]
         self.shown |= dict.fromkeys(found.index)
         columns = {"metric": names, **text, "n": found["n"].to_numpy(), "method": found["method"].fillna("").to_numpy()}
         return self.table(pd.DataFrame(columns), caption)
@@ -156,16 +175,16 @@ class Page:
 
     def series(self, metrics: pd.DataFrame, name: str, **options) -> HTML:
         """A metric over its 13 months, with its interval and the business events; the title says whether it moved."""
-        entry = definitions()[name]
+        terms = entry(name)
         rows = metrics[(metrics["metric"] == name) & (metrics["dimension"] == "all")].sort_values("period")
-        unit = self.currency if entry["unit"] == "money" else entry["unit"]
+        unit = self.currency if terms["unit"] == "money" else terms["unit"]
         last = rows["n"].iloc[-1] if len(rows) else None
         band = {"band": ("low", "high")} if rows["low"].notna().any() else {}
         self.shown[name] = None
-        finding = findings.moved(rows["value"], entry["name"], unit, self.formats, rolling=findings.rolls(name))
+        finding = findings.moved(rows["value"], terms["name"], unit, self.formats, rolling=findings.rolls(name))
         return self.figure(
-            charts.lines, rows, finding, entry["name"], f"13 months to {self.period}",
-            source=f"metrics.csv, from {entry['query']}", unit=unit, n=last, metric=name,
+            charts.lines, rows, finding, terms["name"], f"13 months to {self.period}",
+            source=f"metrics.csv, from {terms['query']}", unit=unit, n=last, metric=name,
             data=rows[["period", "value", "low", "high", "n"]].dropna(axis="columns", how="all"),
             units=dict.fromkeys(["value", "low", "high"], unit), x="period", y="value", events=self.events, **band | options,
         )
@@ -193,6 +212,14 @@ class Page:
             "Left out": [f"{rejected} rows rejected and {later} dated after the month, of {read} read"],
             "Skipped for want of data": [f"{section}: needs {needs}" for section, needs in self.skipped.items()],
         })
+
+
+def entry(name: str) -> dict:
+    """What definitions.yaml says of a metric; ReportError where it does not know it."""
+    if name not in definitions():
+        raise ReportError(f"{name!r} is not a known metric", [f"helpers/definitions.yaml has no {name}"],
+                          "Write its entry there, as docs/add-a-metric.md shows, or correct the id.")
+    return definitions()[name]
 
 
 def overlap(one: pd.Series, other: pd.Series) -> bool:

@@ -15,7 +15,7 @@ from zoneinfo import available_timezones
 import yaml
 from babel.localedata import locale_identifiers
 from babel.numbers import list_currencies
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from helpers.contracts import ROOT, TABLES, ReportError, definitions
 
@@ -94,6 +94,7 @@ WORDS = {  # where pydantic would recite a regular expression or its own insides
     **dict.fromkeys(("sources.str", "sources.int"), "must be the name of a column in the file, or its position from 1"),
     "sources.query": "must be one select",
     "policy.observed_from": "must be a day written YYYY-MM-DD",
+    "ltv_cac.next_review_date": "must be a day written YYYY-MM-DD",
     "sources.delimiter": "must be one character, or 'blank' for runs of blanks",
 }
 
@@ -102,6 +103,14 @@ class Section(BaseModel):
     """Settings are frozen, typed and complete: an unknown key is an error, never a shrug."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @field_validator("observed_from", "next_review_date", mode="before", check_fields=False)
+    @classmethod
+    def check_day(cls, value: Any) -> Any:
+        """A day is never a number: pydantic would count seconds since 1970."""
+        if value is None or isinstance(value, date) or re.fullmatch(r"\d{4}-\d\d-\d\d", str(value)):
+            return value
+        raise ValueError("must be a day written YYYY-MM-DD")
 
 
 class Report(Section):
@@ -408,7 +417,8 @@ def explain(item: dict[str, Any], raw: dict[str, Any]) -> str:
         prefix = f"{loc[0]}{KEYS[loc[0]]}." if loc[0] in KEYS else where.removesuffix(str(loc[-1]))
         paths = [row["path"] for row in describe() if row["path"].startswith(prefix)]
         names = dict.fromkeys(path.removeprefix(prefix).split(".")[0] for path in paths)
-        return f"{where}: not a known setting{nearest(str(loc[-1]), names)}"
+        apart = [row["path"] for row in describe() if len(loc) == 2 and row["path"].split(".")[1:] == [str(loc[-1])]]
+        return f"{where}: not a known setting" + (f"; did you mean {apart[0]}?" if apart else nearest(str(loc[-1]), names))
     if loc[-1] == "[key]":
         return f"{where}: must be a month written YYYY-MM, from 1970 on"
     if kind == "missing":

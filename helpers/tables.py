@@ -147,8 +147,9 @@ def headline(text: str) -> HTML:
     return _html("headline", text=text)
 
 
-def badge(text: str) -> HTML:
-    return _html("badge", text=text)
+def badge(text: str, unknown: str = "") -> HTML:
+    """What was found equal; `unknown` : why there was nothing to compare."""
+    return _html("badge", text=f"Nothing to recompute: {unknown}" if unknown else text)
 
 
 def skip_box(section: str, needs: str, unlocks: str) -> HTML:

@@ -31,6 +31,7 @@ def judge(metrics: pd.DataFrame, page: str, period: str, *, overrides: dict[str,
     """
     whole = metrics[metrics["dimension"] == "all"]
     known = whole.assign(value=whole["value"].mask(whole["method"] == ">H", inf)).dropna(subset="value")
+    known = known[~known["method"].astype(str).str.startswith("not_estimable")]  # no departures seen is not "none leave"
     rows, bases, found = known.set_index(["metric", "period"]).to_dict("index"), yearly(known, period), []
     for rule, terms in rules(overrides).items():
         metric, goal = terms.get("metric"), terms.get("target")

@@ -15,7 +15,7 @@ from bs4 import BeautifulSoup
 from IPython.display import HTML
 from matplotlib import pyplot
 from matplotlib.cbook import is_math_text
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.image import imread
 from matplotlib.text import Text
 
@@ -560,3 +560,12 @@ def test_a_small_drawing_is_svg_and_a_large_one_the_smaller_of_svg_and_png(bridg
         assert len(image["src"]) < len(file.getvalue()) and (len(image["src"]) < 48_000 or kind.startswith("png"))
         assert int(image["width"]) == round(figure.get_figwidth() * 96)
 
+
+def test_leaders_to_names_look_like_no_data():
+    table = pd.DataFrame({"month": [1, 2] * 2, "value": [1.0, 2.0, 3.0, 4.0], "who": ["a", "a", "b", "b"]})
+    axes = charts.lines(table, x="month", y="value", hue="who", title="t", unit="USD").axes[0]
+    leaders = [text.arrow_patch for text in axes.texts]
+    assert len(leaders) == 2 and {arrow.get_linestyle() for arrow in leaders} == {":"}
+    assert all(arrow.get_linewidth() < 1 for arrow in leaders)
+    drawn = {to_hex(line.get_color()) for line in axes.lines}
+    assert not drawn & {to_hex(arrow.get_edgecolor()) for arrow in leaders}

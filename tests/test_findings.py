@@ -85,6 +85,15 @@ def test_an_end_is_named_only_where_it_stands_apart_from_all_others():
     assert findings.extremes(table, "rate", "low", "high", "Churn", "share") == "Churn is lowest for a (2.0%)"
 
 
+def test_pairs_that_lie_apart_are_named_where_nobody_lies_apart_from_all():
+    table = members(("a", 0.02, 0.01, 0.03), ("b", 0.04, 0.02, 0.06), ("c", 0.06, 0.04, 0.08), ("d", 0.07, 0.05, 0.09))
+    assert findings.extremes(table, "rate", "low", "high", "Churn", "share") == (
+        "Churn is between a (2.0%) and d (7.0%); a lies below c and d")
+    rows = [(name, 0.02 + at / 100, at / 100, 0.035 + at / 100) for at, name in enumerate("abcdefgh")]
+    said = findings.extremes(members(*rows).drop("a"), "rate", "low", "high", "Churn", "share")
+    assert said.startswith("Churn is between b (3.0%) and h (9.0%); b lies below f and g and h; c lies below g and h; 1 more")
+
+
 def test_methods_are_spanned_and_not_ranked():
     table = pd.DataFrame({"value": [700.0, 500.0, np.nan, 900.0]}, index=["ltv", "ltv_net", "ltv_margin", "ltv_arpu"])
     assert findings.span(table, "ltv", "LTV", "USD") == (
@@ -138,8 +147,11 @@ def test_organic_is_new_customers_of_known_channels_without_spend_of_all_new():
 
 
 def test_the_own_cost_ratio_stands_beside_the_claim():
-    assert findings.dearer(3.25).startswith("A new unit of revenue cost 3.25× what keeping one did, on average. The five times")
-    assert findings.dearer(np.nan).endswith("needs spend, new revenue and costs of retention")
+    assert findings.dearer(78.0, 39.0).startswith(
+        "Winning a unit of monthly revenue, which is paid once, cost 78.00× what keeping one for a month did, and "
+        "2.00× what keeping one for 39.0 months did, the restricted mean lifetime. The five times that are often quoted are ")
+    assert "for a month did. The five times" in findings.dearer(3.25, np.nan)
+    assert findings.dearer(np.nan, 39.0).endswith("needs spend, new revenue and costs of retention")
 
 
 def test_cohorts_seen_for_a_year_say_whether_they_paid_back():

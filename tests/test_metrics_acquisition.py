@@ -270,3 +270,12 @@ class TestShrunken:
         assert acquisition.shrunken(table.head(0).astype(object), 0.95).empty
         found = acquisition.shrunken(table, 0.95)
         assert found[3:].isna().all() and found[:3].equals(acquisition.shrunken(table[:3], 0.95))
+
+
+def test_spend_of_months_without_customers_is_told_with_the_lag():
+    spend = pd.DataFrame([(10, "ads", 5, 7), (11, "ads", 20, 30), (11, "mail", 0, 4), (12, "ads", 1, 1), (9, "ads", 0, 0)],
+                         columns=["month", "channel", "media", "loaded"])
+    months = pd.DataFrame({"month": [11, 12]})
+    assert acquisition.spend_outside(spend, months, 0) == (7, 1)  # month 10: all kinds; month 9 has none
+    assert acquisition.spend_outside(spend, months, 1) == (1, 1)  # the spend of 10 and 11 met 11 and 12
+    assert acquisition.spend_outside(spend, months.head(0), 0) == (42, 3)

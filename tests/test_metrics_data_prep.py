@@ -178,3 +178,21 @@ def test_members_of_too_few_customers_show_what_adds_up_and_no_estimate():
     table = pd.DataFrame({"member": ["a", "b"], "customers": [5, 4], "mrr": [50.0, 40.0], "ltv": [7.0, 8.0], "months": [3, 4]})
     assert hidden(table, 5).fillna(-1).values.tolist() == [["a", 5, 50, 7, 3], ["b", 4, 40, -1, -1]]
     assert hidden(table, 4)["ltv"].to_list() == [7, 8]
+
+
+def test_spellings_that_differ_by_case_or_blanks_are_listed_with_customers_and_spend(make):
+    people = [("a", "Search", "US"), ("b", "search", "US"), ("c", "search", "US"), ("d", "mail  list", "us"),
+              ("e", "Mail list", "DE")]
+    customers = [dict(zip(["customer_id", "channel", "country"], row, strict=True)) for row in people]
+    subs = [{"customer_id": row[0], "plan_id": plan, "unit_amount": 10, "interval": "month", "started_at": "2024-05-10"}
+            for row, plan in zip(people, ["pro", "Pro", "pro", "team", "team"], strict=True)]
+    spend = [("Search", 90, "media"), ("search", 10, "media"), ("search", 5, "people"), ("poster", 7, "media")]
+    book = make("2024-06", customers=customers, subscriptions=subs, marketing_spend=[
+        {"period_start": "2024-06-01", "period_end": "2024-06-30", "channel": channel, "amount": amount, "kind": kind}
+        for channel, amount, kind in spend])
+    rows = book.frame("summaries/spellings")
+    assert rows.astype({"media_spend": float}).to_numpy().tolist() == [
+        ["channel", "mail list", "Mail list", 1, 0], ["channel", "mail list", "mail  list", 1, 0],
+        ["channel", "search", "Search", 1, 90], ["channel", "search", "search", 2, 10],
+        ["country", "us", "US", 3, 0], ["country", "us", "us", 1, 0],
+        ["plan", "pro", "Pro", 1, 0], ["plan", "pro", "pro", 2, 0]]

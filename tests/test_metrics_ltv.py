@@ -296,7 +296,9 @@ class TestPage:
         assert values(page, names) == pytest.approx([0.05, 20, 20, 20, 200, 200, 10])
         names = "cac_blended cac_loaded ltv_to_cac payback_months max_cac ltv_to_cac_realised"
         assert values(page, names) == pytest.approx([10, 20, 2, 1, 5, 4])  # realised: 9,600 on 6 · 400
-        assert np.isnan(page.value("no such metric"))
+        assert np.isnan(page.value("mrr"))  # known, but not of this page
+        with pytest.raises(KeyError, match="no such metric"):
+            page.value("no such metric")
         dear = summaries()["spend"].assign(media=[100] * 6 + [400] * 12)  # realised: the spend on those 9,600 came from
         assert analyse(summaries(spend=dear)).value("ltv_to_cac_realised") == pytest.approx(16)
         assert page.remarks["holdout"] == "no customer had left before the holdout began"

@@ -134,3 +134,9 @@ class TestReturned:
 
     def test_one_of_two_subscriptions_is_no_end(self, make):
         assert not self.returned(make, sub("ann", "2024-01-05"), sub("ann", "2024-01-05", "2024-05-03"))
+
+
+def test_our_own_ltvs_say_which_of_ours_they_are():
+    found = spread(months())
+    ours = found[found["definition"] == "this report"].set_index("measure")["remark"]
+    assert ours["LTV"] == "ltv_arpu_lifetime, not the headline LTV" and ours["LTV with margin"].startswith("ltv_margin, not")

@@ -330,3 +330,10 @@ def test_nothing_is_left_to_chance(demo_book):
     for mine, theirs in zip(one, other, strict=True):
         pd.testing.assert_frame_equal(mine, theirs)
     assert np.isfinite(one[1]["low"]).all() and one[1]["low"].lt(inf).all()
+
+
+def test_the_series_is_restated_for_cards_metric_by_metric():
+    series = pd.DataFrame({"period": ["2025-05"], "ltv": [9.0], "ltv_low": [8.0], "ltv_high": [11.0], "n": [5], "cac": [3.0],
+                           "ltv_to_cac": [3.0], "ltv_to_cac_low": [2.5], "ltv_to_cac_high": [4.0], "method": [""]})
+    rows = trend.restated(series)[["metric", "period", "value", "low", "high"]].to_numpy().tolist()
+    assert rows == [["ltv", "2025-05", 9, 8, 11], ["ltv_to_cac", "2025-05", 3, 2.5, 4]]

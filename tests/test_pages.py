@@ -9,7 +9,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from helpers import charts
-from helpers.contracts import definitions
+from helpers.contracts import ReportError, definitions
 from helpers.metrics import COLUMNS
 from helpers.pages import Page
 
@@ -176,6 +176,30 @@ def test_a_metric_table_keeps_the_order_asked_for_and_each_unit(page):
     assert cells[1:] == [[names[1], "120,00 USD", "90,00 USD", "150,00 USD", "100", "sBG"]]
 
 
+def test_an_id_without_a_definition_is_refused_with_the_place_to_write_it(page):
+    for show in (page.metric_table, page.cards):
+        with pytest.raises(ReportError, match="'ltv_nett' is not a known metric") as told:
+            show(metrics(("ltv", 1.0)), ["ltv", "ltv_nett"], *["Figures"][: show == page.metric_table])
+        assert "helpers/definitions.yaml" in str(told.value) and "docs/add-a-metric.md" in str(told.value)
+
+
+def test_a_metric_without_a_value_says_why(page):
+    rows = metrics(("ltv", np.nan, {"method": "needs spend"}), ("mrr", 1.0), ("mrr", np.nan, {"period": "2025-05"}),
+                   ("cac_paid", 9.0, {"period": "2025-05"}), ("ltv", 7.0, {"dimension": "plan"}))
+    name = definitions()["ltv"]["name"]
+    assert (page.unknown(rows, "ltv"), page.unknown(rows, "mrr")) == (f"{name} is not known (needs spend)", "")
+    assert page.unknown(rows, "cac_paid").endswith("is not known (not in this book)")
+
+
+def test_a_card_of_one_month_is_held_against_restated_months_before_published_ones():
+    again = pd.DataFrame([("ltv", "2025-05", 50.0, 45.0, 55.0), ("ltv", "2024-06", 200.0, 95.0, 300.0),
+                          ("mrr", "2025-05", 1.0, 1.0, 1.0)], columns=["metric", "period", "value", "low", "high"])
+    row = metrics(("ltv", 100.0, {"low": 90.0, "high": 110.0}))
+    changes = [" ".join(p.get_text(" ").split()) for p in soup(Page(Book(), "x").cards(row, ["ltv"], again)).select(".change")]
+    assert changes == ["▲ up 100,0 % vs last month, better", "▼ down 50,0 % vs a year ago, within the interval"]
+    assert soup(Page(Book(), "x").cards(row, ["ltv"], again)).img is None  # two months are no trend
+
+
 class TestFigures:
     def figure(self, page, finding="It rose <b>", **options):
         frame = pd.DataFrame({"plan": ["a", "b"], "mrr": [1.0, 2.0]}).set_index("plan")
@@ -229,3 +253,8 @@ def test_a_card_of_a_lifetime_is_indicative_where_too_few_have_left():
     assert page.thin == "4 customers who left, at least 5 needed"
     assert "indicative" in page.cards(pd.DataFrame([row]), ["ltv"]).data
     assert "indicative" not in page.cards(pd.DataFrame([row | {"metric": "revenue_net"}]), ["revenue_net"]).data
+
+
+def test_a_basis_is_written_as_words(page):
+    table = page.table(pd.DataFrame({"basis": ["gross_margin"], "name": ["a_b"]}), "By basis")
+    assert [cell.text for cell in soup(table).select("tbody td, tbody th")] == ["gross margin", "a_b"]

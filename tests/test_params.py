@@ -349,6 +349,18 @@ BAD = {
     ),
     "no date": ({"policy__observed_from": "2025-02-30"}, "policy.observed_from: must be a day written YYYY-MM-DD"),
     "true for a date": ({"policy__observed_from": True}, "policy.observed_from: must be a day written YYYY-MM-DD"),
+    "seconds for a date": (
+        {"ltv_cac__next_review_date": 1751328000},
+        "ltv_cac.next_review_date: must be a day written YYYY-MM-DD (got 1751328000)",
+    ),
+    "seconds as text for a date": (
+        {"policy__observed_from": "1751328000"},
+        "policy.observed_from: must be a day written YYYY-MM-DD (got '1751328000')",
+    ),
+    "a setting of another section": (
+        {"ltv_cac__horizon_months": 24},
+        "ltv_cac.horizon_months: not a known setting; did you mean policy.horizon_months?",
+    ),
     "choice": (
         {"policy__cac_basis": "payed"},
         "policy.cac_basis: should be 'blended', 'paid' or 'loaded' (got 'payed')",

@@ -132,6 +132,33 @@ class TestDemo:
         plans = table(demo, "ltv_cac_by").query("dimension == 'plan'").set_index("member")["ltv"]
         pd.testing.assert_series_equal(tiers.set_index("plan_id")["ltv"].sort_index(), plans.sort_index(), check_names=False)
 
+    def test_ten_numbers_are_recomputed_from_the_tables_as_the_docs_print_them(self, demo):
+        costs, cac, ladder = (table(demo, name) for name in ("costs", "cac", "ltv_ladder"))
+        year, early = costs.tail(12), cac[cac["month"].between(cac["month"].max() - 17, cac["month"].max() - 12)]
+        margin = 1 - year[["cogs", "support", "hosting", "payment_fees"]].sum().sum() / year["revenue"].sum()
+        all_of = table(demo, "customer_value").query("dimension == 'all'").iloc[0]
+        own = table(demo, "definition_spread").query("measure == 'LTV' and definition == 'this report'").iloc[0]
+        ltv, paths = table(demo, "ltv_methods").set_index("method").loc["ltv", "value"], table(demo, "payback_paths")
+        now, half = cac.iloc[-1], cac.tail(6)[["media", "acquired"]].sum()
+        plain = {
+            "gross_margin": margin,
+            "arpa": all_of["sum_y"] / all_of["sum_x"],
+            "ltv_arpu_lifetime": own["numerator"] / own["denominator"],
+            "ltv_margin": margin * own["numerator"] / own["denominator"],
+            "ltv_net": ladder.query("label == 'revenue' or kind == 'change'")["value"].sum(),
+            "cac_blended": now["media"] / now["acquired"],
+            "ltv_to_cac": ltv * half["acquired"] / half["media"],
+            "ltv_to_cac_realised": margin * table(demo, "realised")["revenue"].iloc[0] / early["media"].sum(),
+            "max_cac": ltv / 3,
+            "payback_months": paths.query("cohort == 'expected' and paid_back >= 1")["month"].min(),
+        }
+        published = {name: value(demo, name, "2025-06")["value"] for name in plain}
+        assert plain == pytest.approx(published, rel=1e-9)
+        docs = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8").split("## 18. Ten numbers")[1]
+        printed = dict(re.findall(r"^\| `(\w+)` \|.*\| ([\d.,]+ ?%?) \|$", docs, re.M))
+        digits = {"gross_margin": ".2%", "payback_months": ".0f"}
+        assert printed == {name: format(of, digits.get(name, ",.2f")).replace("%", " %") for name, of in plain.items()}
+
     def test_no_machine_path_and_no_time_of_the_run(self, demo):
         for path in demo.rglob("*"):
             if path.suffix in (".html", ".ipynb", ".csv"):  # params.yaml leads from its folder to the sources

@@ -247,3 +247,13 @@ def test_a_skipped_section_says_what_would_unlock_it():
     shown = soup(tables.skip_box("Tier scorecard", "plans.tier_rank", "tier scorecard and migration"))
     assert words(shown) == ("Skipped: Tier scorecard needs plans.tier_rank ; adding it unlocks "
                             "tier scorecard and migration.")
+
+
+def test_a_badge_says_why_there_was_nothing_to_compare():
+    assert words(soup(tables.badge("equal"))) == "equal"
+    assert words(soup(tables.badge("equal", "no LTV <b>"))) == "Nothing to recompute: no LTV <b>"
+
+
+def test_a_long_badge_wraps_on_a_phone():
+    rule = (tables.Path(tables.__file__).parent / "template" / "components.css").read_text().split(".badge {")[1].split("}")[0]
+    assert "nowrap" not in rule

@@ -500,3 +500,9 @@ def test_what_rests_on_a_thin_history_is_not_judged():
     assert judge(clear)["severity"].to_list() == ["good"]
     other = metric("payback_months", 4.0) | {"metric": "rejected_share", "value": 0.0}
     assert judge(other, page="01_data_prep", thin="too little")["severity"].to_list() == ["good"]
+
+
+def test_a_rate_that_cannot_be_estimated_is_not_judged():
+    churn = share("churn_rate_pooled", 0.0, high=0.001, method="not_estimable: the book shows no departures")
+    assert judge(churn).empty
+    assert judge(churn | {"method": "6 months"})["severity"].to_list() == ["good"]

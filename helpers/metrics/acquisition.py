@@ -54,6 +54,15 @@ def cac_checks(table: pd.DataFrame, months: pd.DataFrame, last: int) -> pd.DataF
     ], ignore_index=True))
 
 
+def spend_outside(spend: pd.DataFrame, months: pd.DataFrame, lag: int) -> tuple[float, int]:
+    """Spend of all kinds that counts in no CAC, for its month meets none with customers, and in how many months it lies.
+
+    spend : from `summaries/spend`. months : `cac_by_month`.
+    """
+    left = spend[~(spend["month"] + lag).isin(months["month"]) & (spend["loaded"] > 0)]
+    return float(left["loaded"].sum()), left["month"].nunique()
+
+
 def marginal_cac(spend: pd.DataFrame, months: pd.DataFrame, *, lag: int, confidence: float) -> pd.DataFrame:
     """Table cac_marginal: by channel with media spend, the mean CAC of up to 24 months beside that of the last tenth.
 

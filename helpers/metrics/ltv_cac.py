@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from helpers.contracts import ReportError
+from helpers.contracts import ReportError, definitions
 from helpers.metrics import acquisition, cac, clv_models, frame, ltv, metric, monthly
 from helpers.metrics.retention import pooled_churn, shared_churn
 from helpers.metrics.worth import Stream, member_streams
@@ -38,8 +38,10 @@ class Analysis:
     kept_of_sales: float  # what refunds leave of a unit of sales
 
     def value(self, name: str) -> float:
-        """A company-wide metric of the report month."""
+        """A company-wide metric of the report month; NaN where the book does not have it, KeyError where nobody knows it."""
         found = self.metrics[(self.metrics["metric"] == name) & (self.metrics["dimension"] == "all")]
+        if found.empty and name not in definitions():
+            raise KeyError(f"{name!r} is not a metric of helpers/definitions.yaml; see docs/add-a-metric.md")
         return float(found["value"].iloc[-1]) if len(found) else np.nan
 
 
@@ -58,7 +60,7 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
     )
     shared = shared_churn(months, in_month_churn=policy.in_month_churn, confidence=confidence)
     reason = ltv.estimable(tables["lifetimes"], ends, last)
-    how = reason or f"{policy.churn_window_months} months"
+    how = reason or f"{policy.churn_window_months} months; n in customer-months"
     rows.append(metric("churn_rate_pooled", period, churn, unit="share", method=how))
 
     margin = ltv.gross_margin(tables["costs"], policy.gross_margin)

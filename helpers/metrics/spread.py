@@ -76,7 +76,8 @@ def products(months: pd.DataFrame, now: pd.Series, returned: int, in_month_churn
     for measure, worth in (("LTV", arpa), ("LTV with margin", arpa * margin)):
         if np.isnan(margin) and measure != "LTV":
             continue
-        yield measure, OURS, "MRR per customer ÷ pooled churn", worth, 1 / lifetime, ""
+        which = "ltv_arpu_lifetime" if measure == "LTV" else "ltv_margin"
+        yield measure, OURS, "MRR per customer ÷ pooled churn", worth, 1 / lifetime, f"{which}, not the headline LTV"
         yield (measure, "ChartMogul", "MRR per customer ÷ mean churn of the six months before", worth, trailing,
                "" if len(before) == 6 else f"needs six months before, {len(before)} known")
         for name in ("ChartMogul for shops", "Stripe", "ProfitWell", "Maxio", "Baremetrics"):

@@ -54,6 +54,12 @@ def trend(tables: dict[str, pd.DataFrame], *, last: int, subscriptions: bool, po
     return pd.DataFrame(rows, columns=names), change(known, factors, reach), outpacing(known, factors, reach)
 
 
+def restated(series: pd.DataFrame) -> pd.DataFrame:
+    """`metric, period, value, low, high` of ltv and ltv_to_cac, from ltv_trend of a book with subscriptions."""
+    return pd.concat([series[["period", name, f"{name}_low", f"{name}_high"]].set_axis(
+        ["period", "value", "low", "high"], axis=1).assign(metric=name) for name in ("ltv", "ltv_to_cac")], ignore_index=True)
+
+
 def contracts(tables: dict[str, pd.DataFrame], month: int, last: int, policy) -> Past:
     """The headline of subscriptions as a month's end had it: `ltv.horizon_ltv` of what was seen by then."""
     months, margin, cost = until(tables, month, policy)
