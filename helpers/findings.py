@@ -176,7 +176,7 @@ def dearer(ratio: float, formats: Formats = PLAIN) -> str:
 def together(table: pd.DataFrame, headline: float, unit: str, formats: Formats = PLAIN) -> str:
     """LTV of all members of a dimension against the headline. table : `cac.together`."""
     if table.empty or np.isnan(headline):
-        return "Whether the members add up to the headline is not known: it needs the LTV of both and new customers of six months"
+        return "Whether members add up to the headline is not known: it needs the LTV of both and new customers of six months"
     parts = [f"all {row.dimension.replace('country', 'countrie')}s together {number(row.ltv, unit, formats)}" + (
         "" if row.known > 0.9995 else f" (of {number(row.known, 'share', formats)} of them)") for row in table.itertuples()]
     return f"Weighted by the new customers of six months: {', '.join(parts)}; headline {number(headline, unit, formats)}"

@@ -95,10 +95,7 @@ def shown(members: pd.DataFrame, below: int) -> pd.DataFrame:
 
 def together(members: pd.DataFrame) -> pd.DataFrame:
     """LTV of all members of a dimension, weighted by their new customers of six months, and the part of these known."""
-    rows = []
-    for dimension, part in members.groupby("dimension", sort=False):
-        known = part.dropna(subset="ltv")
-        new = known["new_customers"].sum()
-        if new:
-            rows.append((dimension, (known["ltv"] * known["new_customers"]).sum() / new, new / part["new_customers"].sum()))
-    return pd.DataFrame(rows, columns=["dimension", "ltv", "known"])
+    rated = members["new_customers"].where(members["ltv"].notna())
+    sums = members.assign(known=rated, ltv=members["ltv"] * rated).groupby("dimension", sort=False)
+    sums = sums[["ltv", "known", "new_customers"]].sum().query("known > 0").reset_index()
+    return sums.assign(ltv=sums["ltv"] / sums["known"], known=sums["known"] / sums.pop("new_customers"))
