@@ -184,6 +184,15 @@ def dearer(ratio: float, lifetime: float, formats: Formats = PLAIN) -> str:
             "the cost of one more")
 
 
+def together(table: pd.DataFrame, headline: float, unit: str, formats: Formats = PLAIN) -> str:
+    """LTV of all members of a dimension against the headline. table : `cac.together`."""
+    if table.empty or np.isnan(headline):
+        return "Whether members add up to the headline is not known: it needs the LTV of both and new customers of six months"
+    parts = [f"all {row.dimension.replace('country', 'countrie')}s together {number(row.ltv, unit, formats)}" + (
+        "" if row.known > 0.9995 else f" (of {number(row.known, 'share', formats)} of them)") for row in table.itertuples()]
+    return f"Weighted by the new customers of six months: {', '.join(parts)}; headline {number(headline, unit, formats)}"
+
+
 def paid_back(table: pd.DataFrame) -> str:
     """How many cohorts have earned what they cost, of those seen for a year. table : payback_by_cohort."""
     old = table[(table["months_seen"] >= 12) & table["cac"].notna()]

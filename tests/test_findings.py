@@ -146,6 +146,15 @@ def test_organic_is_new_customers_of_known_channels_without_spend_of_all_new():
         assert findings.organic(unknown, 0.95) == "No new customer of the last six months names the channel that it came by"
 
 
+def test_members_together_stand_beside_the_headline():
+    table = pd.DataFrame({"dimension": ["channel", "country"], "ltv": [1290.0, 1300.0], "known": [1.0, 0.25]})
+    assert findings.together(table, 1294.0, "USD") == (
+        "Weighted by the new customers of six months: all channels together 1,290.00 USD, all countries together 1,300.00 USD "
+        "(of 25.0% of them); headline 1,294.00 USD")
+    for unknown in ((table.head(0), 1294.0), (table, np.nan)):
+        assert "needs the LTV of both" in findings.together(*unknown, "USD")
+
+
 def test_the_own_cost_ratio_stands_beside_the_claim():
     assert findings.dearer(78.0, 39.0).startswith(
         "Winning a unit of monthly revenue, which is paid once, cost 78.00× what keeping one for a month did, and "

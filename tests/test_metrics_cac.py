@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from helpers.metrics import cac
+from helpers.metrics.members import Worth
 from helpers.models.intervals import Estimate
-from helpers.models.sbg import Sbg
 
 
 def months(*acquired, moves=True, first=1):
@@ -100,6 +100,11 @@ class TestPayback:
         found, _ = cac.payback(self.INCOME, Estimate(20, 10, 40, 50), 16)
         assert (found.value, found.low) == (3, 1) and np.isnan(found.high)
 
+    def test_an_ltv_of_nothing_or_below_has_no_bounds_of_payback(self):
+        for value in (0.0, -5.0):
+            found, how = cac.payback(value * self.INCOME, Estimate(value, -9, 9, 50), 16)
+            assert np.isnan([found.value, found.low, found.high]).all() and how == ">H"
+
     @pytest.mark.parametrize(("income", "cost"), [(INCOME, np.nan), (np.zeros(0), 16)])
     def test_without_cost_or_income_it_says_what_it_needs(self, income, cost):
         found, how = cac.payback(income, Estimate(20, 20, 20, 50), cost)
@@ -120,61 +125,63 @@ class TestCostRatio:
     def test_of_revenue_where_there_are_no_subscriptions(self):
         assert self.ratio(subscriptions=False) == pytest.approx((200 / 40) / (50 / 160))
 
+    def test_only_months_whose_spend_is_known_count_on_its_side(self):
+        # new 100 + 300 of 600 + 600: kept 800 for 50 + 30. Spend met the second month alone: 120 for 300
+        months = pd.DataFrame({"month": [6, 7], "mrr_new": [100, 300], "mrr_end": [600, 600], "retention": [50, 30]})
+        table = pd.DataFrame({"month": [7], "loaded": [120]})
+        found = cac.cost_ratio(months, months, table, subscriptions=True, last=7)
+        assert found == pytest.approx((120 / 300) / (80 / 800))
+
     @pytest.mark.parametrize("missing", [{"retention": 0}, {"loaded": 0}, {"mrr_new": 0}, {"mrr_end": 100}])
     def test_a_side_without_money_is_unknown(self, missing):
         assert np.isnan(self.ratio(**missing))
 
 
 class TestByMember:
-    @pytest.fixture
-    def book(self):
-        """Channel a: 40 customers, half leave after a month; b has no model; c too few customers for a figure."""
-        a, b, c, p, whole = ("channel", "a"), ("channel", "b"), ("channel", "c"), ("plan", "p"), ("all", "all")
-        rows = [(*key, *row) for key in (a, c, p) for row in ((0, 0, 0, 40), (1, 20, 0, 0), (3, 0, 20, 0))]
-        ends = pd.DataFrame(rows, columns=["dimension", "member", "month", "events", "censored", "entered"])
-        worth, models = {a: 40, b: 40, c: 29, p: 30, whole: 99}, dict.fromkeys([whole, a, c, p], Sbg(1.0, 1.0))
-        rows = spend((0, "a", 9999.0, 9999.0, 999), (1, "a", 60.0, 99.0, 3), (6, "a", 36.0, 36.0, 5),
-                     (6, "b", 50.0, 50.0, 5), (6, "(unattributed)", 0.0, 0.0, 7), (7, "a", 9999.0, 9999.0, 999))
-        return ends, models, {key: Estimate(10, 10, 10, n) for key, n in worth.items()}, rows
+    """Channel a: 40 customers who bring 20, 10, 10, half of it margin, then a month beyond the horizon; b has no LTV."""
 
-    def table(self, dimension, book, lag=0, costs=None, shared=0.0):
-        return cac.by_member(dimension, *book, margin=0.5, horizon=3, annual_rate=0.0, last=6, lag=lag, confidence=0.95,
-                             least=30, costs=costs or {}, shared=shared).set_index("member")
+    FOUND = {
+        ("channel", "a"): Worth(Estimate(20, 15, 25, 40), np.array([20, 10, 10, 99]), np.array([1, 0.5, 0.5, 0.5])),
+        ("channel", "b"): Worth(Estimate(np.nan, np.nan, np.nan, 29), remark="29 active customers; 30 are needed"),
+        ("plan", "p"): Worth(Estimate(20, 15, 25, 30), np.array([20, 10, 10, 99]), np.array([1, 0.5, 0.5, 0.5])),
+    }
+    WON = pd.Series({("channel", "a"): 8, ("channel", "(unattributed)"): 7, ("plan", "p"): 15, ("campaign", "x"): 15})
 
-    def test_a_plan_has_worth_and_no_cost(self, book):
-        row = self.table("plan", book).loc["p"]
-        assert (row["customers"], row["ltv"]) == (30, pytest.approx(0.5 * 10 * 2))
-        assert row["ltv_low"] < 10 < row["ltv_high"]
-        assert np.isnan(row[["cac", "ltv_to_cac", "payback_months"]].astype(float)).all()
+    def table(self, costs=None):
+        table = cac.by_member(self.FOUND, self.WON, costs or {}, horizon=3, margin=0.5)
+        return table.set_index(["dimension", "member"])
 
-    def test_a_plan_whose_customers_costs_are_known_has_ratio_and_payback(self, book):
-        row = self.table("plan", book, costs={("plan", "p"): 7.5, ("channel", "p"): 99}).loc["p"]  # income 5, 2.5, 2.5
-        assert row[["cac", "ltv_to_cac", "payback_months"]].to_list() == pytest.approx([7.5, 10 / 7.5, 2])
+    def test_plans_come_first_and_channels_without_customers_stay_so_that_new_customers_add_up(self):
+        table = self.table()
+        assert table.index.to_list() == [("plan", "p"), ("channel", "(unattributed)"), ("channel", "a"), ("channel", "b")]
+        assert table["customers"].to_list() == [30, 0, 40, 29] and table["new_customers"].to_list() == [15, 7, 8, 0]
+        assert table["remark"].to_list() == ["", "no active customers", "", "29 active customers; 30 are needed"]
+        assert table.loc["plan", "p"][["ltv", "ltv_low", "ltv_high"]].to_list() == [20, 15, 25]
+        columns = ["customers", "ltv", "ltv_low", "ltv_high", "cac", "ltv_to_cac", "payback_months"]
+        assert table.columns[:7].to_list() == columns
 
-    def test_what_the_months_share_widens_the_worth_of_a_member(self, book):
-        # 2 months lived, of which a log unit of all hazards takes 1: .3 of it moves the worth by .15 on the log scale
-        alone, both = (self.table("plan", book, shared=shared).loc["p"] for shared in (0.0, 0.3))
-        reach = [np.log(row["ltv_high"] / row["ltv"]) for row in (alone, both)]
-        assert reach[1]**2 - reach[0]**2 == pytest.approx(0.15**2)
+    def test_whose_cost_is_known_has_ratio_and_payback(self):
+        table = self.table({("channel", "a"): 12.5, ("channel", "b"): 9.0, ("plan", "a"): 99})  # margin 10, 5, 5
+        assert table.loc["channel", "a"][["cac", "ltv_to_cac", "payback_months"]].to_list() == [12.5, 1.6, 2]
+        assert table.loc["channel", "b"]["cac"] == 9 and np.isnan(table.loc["channel", "b"]["ltv_to_cac"])
+        assert np.isnan(table.loc["plan", "p"][["cac", "ltv_to_cac", "payback_months"]].astype(float)).all()
 
-    def test_a_channel_has_six_months_of_media_over_its_new_customers(self, book):
-        row = self.table("channel", book).loc["a"]
-        # months 1 … 6: 96 for 8 customers, 12 each; income 5, 2.5, 2.5 (S = 1, .5, .5): 10 in all, so never paid back
-        assert (row["customers"], row["cac"]) == (8, 12) and row["ltv_to_cac"] == pytest.approx(10 / 12)
-        assert np.isnan(row["payback_months"])
+    def test_the_month_beyond_the_horizon_pays_nothing_back(self):
+        assert np.isnan(self.table({("channel", "a"): 20.01}).loc["channel", "a"]["payback_months"])
 
-    def test_a_lag_moves_the_spend_and_not_the_customers(self, book):
-        row = self.table("channel", book, lag=5).loc["a"]  # spend of months −4 … 1, customers of 1 … 6
-        assert (row["customers"], row["cac"]) == (8, (9999 + 60) / 8)
+    def test_an_ltv_is_hidden_by_who_it_rests_on_and_a_cost_by_who_was_won(self):
+        table = cac.by_member(self.FOUND, self.WON, {("channel", "a"): 12.5}, horizon=3, margin=0.5)
+        table = table.assign(ltv_shrunken=table["ltv"])
+        for below, wanted in ((8, [20, 15, 25, 20, 12.5, 1.6, 2]), (9, [20, 15, 25, 20, *[np.nan] * 3]), (41, [np.nan] * 7)):
+            row = cac.shown(table, below).set_index("member").loc["a"]
+            found = row[["ltv", "ltv_low", "ltv_high", "ltv_shrunken", "cac", "ltv_to_cac", "payback_months"]].to_list()
+            assert found == pytest.approx(wanted, nan_ok=True), below
+            assert (row["customers"], row["new_customers"]) == (40, 8)
+        hidden = cac.shown(table, 41).set_index("member")["remark"]
+        assert hidden["a"] == "hidden: fewer than 41 customers" and hidden["b"].startswith("29 active")
 
-    def test_payback_of_a_channel(self, book):
-        ends, models, worth, rows = book
-        cheap = spend((6, "a", 72.0, 72.0, 10))  # 7.2 each: 5 + 2.5 in two months
-        assert self.table("channel", (ends, models, worth, cheap)).loc["a", "payback_months"] == 2
-
-    def test_members_without_a_model_or_a_name_stay_so_that_customers_add_up(self, book):
-        table = self.table("channel", book)
-        assert table.index.to_list() == ["(unattributed)", "a", "b", "c"]
-        assert table["customers"].to_list() == [7, 8, 5, 0] and table.loc["b", "cac"] == 10
-        assert table["ltv"].notna().to_list() == [False, True, False, False]  # c: fewer customers than asked for
-        assert np.isnan(table.loc[["(unattributed)", "c"], "cac"]).all()
+    def test_together_is_weighted_by_new_customers_and_says_how_many_are_known(self):
+        members = pd.DataFrame({"dimension": "channel", "member": list("abc"), "ltv": [10, 40, np.nan],
+                                "new_customers": [2, 1, 1]})
+        assert cac.together(members).to_numpy().tolist() == [["channel", 20, 0.75]]
+        assert cac.together(members.assign(ltv=np.nan)).empty and cac.together(members.assign(new_customers=0)).empty

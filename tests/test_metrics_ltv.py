@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.metrics import ltv, ltv_cac, worth
+from helpers.metrics import acquisition, ltv, ltv_cac, worth
 from helpers.metrics.retention import pooled_churn
 from helpers.models.intervals import Estimate
 from helpers.models.sbg import Sbg
@@ -241,6 +241,12 @@ class TestHorizon:
             del worth[("plan", "q")]
         assert self.ltv(spells, worth, [("q", 2), ("r", 1)], models).plain.value == pytest.approx(10 * 2)
 
+    def test_customers_of_a_plan_are_among_all_and_count_once(self):
+        spells = pd.concat([halved(), halved("plan", "q")])
+        worth = {ALL: known(10, 40), ("plan", "q"): known(30, 35)}
+        found = self.ltv(spells, worth, [("q", 1), ("r", 1)], {ALL: ANY, ("plan", "q"): ANY})
+        assert (found.plain.n, found.discounted.n) == (40, 40)
+
     def test_what_lies_beyond_the_ages_seen_is_said(self):
         # 5 customers: nothing is seen; sBG with α = β = 1 has S = 1, 1/2, 1/3: 5/6 of 11/6 is extrapolated
         few = ends((*ALL, 0, 0, 0, 5), (*ALL, 1, 0, 5, 0))
@@ -273,7 +279,7 @@ def summaries(**changes):
         "lifetimes": naive(), "customer_value": worth, "costs": costs, "spend": pd.DataFrame(spend),
         "new_by_plan": pd.DataFrame(columns=["plan_id", "new_customers"]),
         "cac_by": pd.DataFrame(columns=["month", "dimension", "member", "channel", "media", "new_customers"]),
-        "realised": pd.DataFrame({"revenue": [9600]}), "survival_holdout": pd.DataFrame(),
+        "member_ages": pd.DataFrame(), "realised": pd.DataFrame({"revenue": [9600]}), "survival_holdout": pd.DataFrame(),
         "purchases": pd.DataFrame({"customers": [0]}), "repeat_spend": None,
         "regularity": pd.DataFrame({"bought_net": [0.0], "bought_gross": [0.0]}),
     } | changes
@@ -332,6 +338,33 @@ class TestPage:
             assert shaken.loc[name, "low"] < even.loc[name, "low"], name
         even, shaken = (page.by_member.set_index("member").loc["p"] for page in pages)
         assert shaken["ltv"] == even["ltv"] and shaken["ltv_low"] < even["ltv_low"]
+
+    def test_a_negative_ltv_keeps_its_ratio_with_its_bounds(self):
+        def costs(direct):                                   # of a revenue of 600
+            rows = {name: 0.0 for name in [*ltv.DIRECT, "retention"]} | {"month": 24312, "cogs": direct, "revenue": 600.0}
+            return summaries(costs=pd.DataFrame([rows]))
+
+        rows = analyse(costs(900.0)).metrics.set_index("metric")  # −10 on a CAC of 10
+        worth, ratio = rows.loc["ltv"], rows.loc["ltv_to_cac"]
+        assert ratio["value"] == pytest.approx(-1) and worth["low"] < -10 < worth["high"] < 0
+        assert [ratio["low"], ratio["high"]] == pytest.approx([worth["low"] / 10, worth["high"] / 10])
+        assert ratio["n"] == min(worth["n"], 240)
+        nothing = analyse(costs(600.0))
+        assert nothing.value("ltv_to_cac") == 0 and np.isnan(nothing.value("payback_months"))
+
+    @pytest.mark.parametrize("lag", [0, 1])
+    def test_a_channel_has_one_cac_whatever_the_table(self, lag):
+        # spend ends two months early: 400 a month on 40 of search, while 10 a month come by friends
+        spend = summaries()["spend"].query("month <= 24310")
+        rows = [(month, "channel", name, name, 400 if month - lag <= 24310 and name == "search" else 0, people)
+                for month in range(24307, 24313) for name, people in (("search", 40), ("friends", 10))]
+        cuts = pd.DataFrame(rows, columns=["month", "dimension", "member", "channel", "media", "new_customers"])
+        page = analyse(summaries(spend=spend, cac_by=cuts), cac_lag_months=lag)
+        channels = page.by_member.set_index("member")
+        table = acquisition.cac_by(cuts, page.cac).set_index("member")
+        assert channels.loc["search", "cac"] == table.loc["search", "cac"] == 10  # 400 · 6 on 40 · 4 would be less
+        assert np.isnan(channels.loc["friends", "cac"])
+        assert channels["new_customers"].to_dict() == {"friends": 60, "search": 240}
 
     def test_the_methods_stand_side_by_side_without_ratios(self):
         table = analyse(summaries()).methods

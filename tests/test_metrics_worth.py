@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.metrics import cac, hidden, ltv, worth
+from helpers.metrics import cac, ltv, worth
 from helpers.metrics.clv_models import revenue_by_month
+from helpers.metrics.members import Worth
 from helpers.models.intervals import Estimate
-from helpers.models.sbg import Sbg
 from helpers.params import Policy
 
 MARGIN = ltv.Margin(0.5, "gross_margin", "given")
@@ -110,7 +110,8 @@ class TestLadder:
         absent = ["direct costs", "margin", "retention costs", "CAC", "left", "cost to serve", "referral value"]
         assert by.index[by["kind"] == "absent"].to_list() == absent
         assert by.loc["direct costs", "formula"] == "not available: needs costs or policy.gross_margin"
-        assert by.loc["CAC", "formula"] == by.loc["left", "formula"] == "not available: needs marketing_spend"
+        assert by.loc["CAC", "formula"] == "not available: needs marketing_spend and new customers in six months"
+        assert by.loc["left", "formula"] == "not available: needs marketing_spend"
         assert by.loc["discounted", "basis"] == "revenue" and worth.ladder_checks(table)["passed"].all()
 
     def test_retention_costs_known_without_spend_end_no_waterfall(self):
@@ -190,9 +191,10 @@ class TestSensitivity:
 
 class TestMaxCac:
     MEMBERS = pd.DataFrame(
-        [("channel", "lucky", 40, 120.0, 20.0, 50.0), ("channel", "sure", 50, 90.0, 60.0, np.nan),
-         ("channel", "tiny", 7, np.nan, np.nan, 10.0), ("plan", "pro", 60, 87.5, 80.0, np.nan)],
-        columns=["dimension", "member", "customers", "ltv", "ltv_low", "cac"])
+        [("channel", "lucky", 40, 120.0, 20.0, 50.0, ""), ("channel", "sure", 50, 90.0, 60.0, np.nan, ""),
+         ("channel", "tiny", 7, np.nan, np.nan, 10.0, "7 of 30"), ("channel", "wide", 60, 50.0, np.nan, 10.0, ""),
+         ("plan", "pro", 60, 87.5, 80.0, np.nan, "")],
+        columns=["dimension", "member", "customers", "ltv", "ltv_low", "cac", "remark"])
     STREAMS = {("all", "all"): stream(), ("channel", "lucky"): stream(), ("plan", "pro"): stream(annual_rate=0.5)}
 
     def table(self, **terms):
@@ -207,19 +209,18 @@ class TestMaxCac:
 
     def test_the_lower_bound_ranks_within_a_dimension(self):
         table = self.table()
-        assert table.index.to_list() == ["sure", "lucky", "tiny", "pro"]
-        assert table["rank"].to_list() == pytest.approx([1, 2, np.nan, 1], nan_ok=True)
-        assert table["remark"].to_list() == ["", "", "too small to rank", ""]
+        assert table.index.to_list() == ["sure", "lucky", "tiny", "wide", "pro"]
+        assert table["rank"].to_list() == pytest.approx([1, 2, np.nan, np.nan, 1], nan_ok=True)
+        assert table["remark"].to_list() == ["", "", "7 of 30", "not ranked: the LTV has no lower bound", ""]
 
     def test_who_has_no_cost_has_no_headroom(self):
-        assert self.table()["headroom"].isna().to_list() == [True, False, True, True]
+        assert self.table()["headroom"].isna().to_list() == [True, False, True, False, True]
 
-    def test_where_no_ltv_is_known_nobody_is_called_small(self):
-        unknown, nothing = self.MEMBERS.assign(ltv=np.nan, ltv_low=np.nan), {("all", "all"): UNKNOWN}
-        table = worth.max_cac_by(unknown, nothing, target=3, payback=12)
-        assert set(table["remark"]) == {"no LTV can be estimated"} and len(table) == 4
-        assert hidden(table, 5).shape == table.shape
-        assert worth.max_cac_by(unknown.head(0), nothing, target=3, payback=12).empty
+    def test_where_no_ltv_is_known_the_reason_of_each_stays(self):
+        unknown = self.MEMBERS.assign(ltv=np.nan, ltv_low=np.nan, remark="not_estimable: a snapshot")
+        table = worth.max_cac_by(unknown, {("all", "all"): UNKNOWN}, target=3, payback=12)
+        assert set(table["remark"]) == {"not_estimable: a snapshot"} and len(table) == 5
+        assert worth.max_cac_by(unknown.head(0), {("all", "all"): UNKNOWN}, target=3, payback=12).empty
 
 
 class TestNegative:
@@ -265,31 +266,23 @@ class TestNegative:
 
 class TestMemberStreams:
     def test_members_with_an_ltv_have_a_stream_that_sums_up_to_it(self):
-        """Channel a as in tests/test_metrics_cac.py: 40 customers, half leave after a month, 10 a month, half of it margin."""
-        keys = [("channel", "a"), ("plan", "p")]
-        rows = [(*key, *row) for key in keys for row in ((0, 0, 0, 40), (1, 20, 0, 0), (4, 0, 20, 0))]
-        ends = pd.DataFrame(rows, columns=["dimension", "member", "month", "events", "censored", "entered"])
-        fits, value = dict.fromkeys(keys, Sbg(1.0, 1.0)), {key: Estimate(10, 10, 10, 40) for key in keys}
-        spend = pd.DataFrame([(6, "a", 36.0, 36.0, 9), (6, "b", 50.0, 50.0, 4)],
-                             columns=["month", "channel", "media", "loaded", "new_customers"])
-        policy = Policy(horizon_months=3, annual_discount_rate=0.1)
-        members = pd.concat([cac.by_member(
-            name, ends, fits, value, spend, margin=0.5, horizon=3, annual_rate=0.1, last=6, lag=0, confidence=0.95, least=30,
-            costs={},
-        ) for name in ("plan", "channel")])
-        company = stream(annual_rate=0.1, kept=0.0)
-        found = worth.member_streams(members, company, ends, fits, value, policy)
-        assert list(found) == [("all", "all"), ("plan", "p"), ("channel", "a")] and found["all", "all"] is company
-        a = found["channel", "a"]
+        """Half leave after a month; 10 a month, half of it margin: 5 · (1 + .5 + .5) = 10."""
+        of = Worth(Estimate(10, 8, 12, 40), np.array([10, 5, 5, 5]), np.array([1, 0.5, 0.5, 0.5]))
+        found = {("channel", "a"): of, ("channel", "b"): Worth(Estimate(np.nan, np.nan, np.nan, 9)), ("plan", "p"): of}
+        members = cac.by_member(found, pd.Series(dtype=int), {("channel", "a"): 4.0}, horizon=3, margin=0.5)
+        company, policy = stream(kept=0.0), Policy(horizon_months=3)
+        streams = worth.member_streams(members, company, found, policy)
+        assert list(streams) == [("all", "all"), ("plan", "p"), ("channel", "a")] and streams["all", "all"] is company
+        a = streams["channel", "a"]
         assert a.revenue == pytest.approx([10, 5, 5, 5]) and a.curve == pytest.approx([1, 0.5, 0.5, 0.5])
         assert worth.net(a) + 4 == pytest.approx(a.ltv.value) and a.ltv.n == 40
-        assert (a.cac, found["plan", "p"].cac) == (4, 30)
-        own = members.assign(cac=members["cac"].where(members["dimension"] == "channel", 7.0))
-        assert worth.member_streams(own, company, ends, fits, value, policy)["plan", "p"].cac == 7
+        assert (a.cac, streams["plan", "p"].cac) == (4, 30)
+        own = members.assign(cac=7.0)
+        assert worth.member_streams(own, company, found, policy)["plan", "p"].cac == 7
         free = members.assign(cac=np.nan)  # a channel without spend of its own costs nobody else's
-        assert np.isnan(worth.member_streams(free, company, ends, fits, value, policy)["channel", "a"].cac)
+        assert np.isnan(worth.member_streams(free, company, found, policy)["channel", "a"].cac)
         few = members.assign(customers=4)
-        assert list(worth.member_streams(few, company, ends, fits, value, policy)) == [("all", "all")]
+        assert list(worth.member_streams(few, company, found, policy)) == [("all", "all")]
 
 
 def test_the_months_of_a_new_buyer_are_the_first_purchase_and_the_model_s_increments():

@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 
 from helpers.metrics import share
-from helpers.metrics.ltv import UNKNOWN, monthly_rate, scale, select, shaken
-from helpers.models.horizon import horizon_sum
-from helpers.models.intervals import Estimate, product
-from helpers.models.survival import kaplan_meier
+from helpers.metrics.ltv import UNKNOWN
+from helpers.metrics.members import DIMENSIONS, Worth
+from helpers.models.intervals import Estimate
 
 
 def cac_by_month(spend: pd.DataFrame, months: pd.DataFrame, *, lag: int) -> pd.DataFrame:
@@ -51,42 +50,52 @@ def payback(income: np.ndarray, ltv: Estimate, cac: float) -> tuple[Estimate, st
     if not len(income) or np.isnan(cac):
         return UNKNOWN, "needs an LTV and marketing_spend"
     months = first(1.0)
-    bounds = Estimate(months, first(ltv.high / ltv.value), first(ltv.low / ltv.value), ltv.n)
-    return bounds, "survival-weighted, undiscounted" if np.isfinite(months) else ">H"
+    bounds = [first(side / ltv.value) if ltv.value > 0 else np.nan for side in (ltv.high, ltv.low)]
+    return Estimate(months, *bounds, ltv.n), "survival-weighted, undiscounted" if np.isfinite(months) else ">H"
 
 
-def cost_ratio(months: pd.DataFrame, costs: pd.DataFrame, spend: pd.DataFrame, *, subscriptions: bool, last: int) -> float:
-    """(spend ÷ new MRR or revenue) ÷ (retention cost ÷ MRR or revenue kept) over six months; averages, not marginal."""
-    window = months[months["month"].between(last - 5, last)]
-    new = window["mrr_new" if subscriptions else "revenue_new"].sum()
-    kept = window["mrr_end" if subscriptions else "revenue_known"].sum() - new
-    acquisition = spend.loc[spend["month"].between(last - 5, last), "loaded"].sum()
+def cost_ratio(months: pd.DataFrame, costs: pd.DataFrame, table: pd.DataFrame, *, subscriptions: bool, last: int) -> float:
+    """(spend ÷ new MRR or revenue) ÷ (retention cost ÷ MRR or revenue kept) over six months; averages, not marginal.
+
+    table : `cac_by_month`, whose months count on the side of the spend.
+    """
+    window, spent = (of[of["month"].between(last - 5, last)] for of in (months, table))
+    new = window.set_index("month")["mrr_new" if subscriptions else "revenue_new"]
+    kept = window["mrr_end" if subscriptions else "revenue_known"].sum() - new.sum()
+    won, acquisition = new[new.index.isin(spent["month"])].sum(), spent["loaded"].sum()
     retention = costs.loc[costs["month"].between(last - 5, last), "retention"].sum()
-    return float((acquisition / new) / (retention / kept)) if new and kept and retention and acquisition else np.nan
+    return float((acquisition / won) / (retention / kept)) if won and kept and retention and acquisition else np.nan
 
 
-def by_member(
-    dimension: str, ends, models, worth, spend, *, margin, horizon, annual_rate, last, lag, confidence, least, costs,
-    shared: float = 0.0,
-) -> pd.DataFrame:
-    """Table ltv_cac_by: LTV where a member has a model and enough customers and, for channels, media spend of six
-    months over their new customers; members without either stay, so that the channels' customers add up. costs : the CAC
-    of members of other dimensions, where known."""
-    rows, channels = [], {("channel", name) for name in spend["channel"]}
-    for key in sorted(key for key in {*worth, *channels} if key[0] == dimension):
-        ltv, income, cac = UNKNOWN, np.zeros(0), costs.get(key, np.nan)
-        people = worth[key].n if key in worth else 0
-        if key in models and people >= least:
-            table = kaplan_meier(select(ends, key), confidence)
-            curve = horizon_sum(table, models[key], horizon, monthly_rate(annual_rate), confidence)
-            ltv = scale(product([worth[key], shaken(curve, shared * curve.slope)]), margin)
-            income = margin * worth[key].value * np.array(curve.curve)
-        if dimension == "channel":
-            mine = spend[spend["channel"] == key[1]]
-            money = mine.loc[mine["month"].between(last - 5 - lag, last - lag), "media"].sum()
-            people = int(mine.loc[mine["month"].between(last - 5, last), "new_customers"].sum())
-            cac = float(money / people) if people and money else np.nan
-        back = payback(income, ltv, cac)[0].value
-        rows.append((dimension, key[1], people, ltv.value, ltv.low, ltv.high, cac, ltv.value / cac, back))
-    columns = ["dimension", "member", "customers", "ltv", "ltv_low", "ltv_high", "cac", "ltv_to_cac", "payback_months"]
+def by_member(found: dict[tuple[str, str], Worth], won: pd.Series, costs: dict, *, horizon: int, margin: float) -> pd.DataFrame:
+    """Table ltv_cac_by: what members are worth and cost, ordered as found, then channels without an active customer.
+
+    found : `members.worth_by`. won, costs : new customers of six months, and CAC of `acquisition.cac_by`, by dimension and
+    member. customers : active; new_customers add up to the company's. remark : why there is no LTV.
+    """
+    rows, rest = [], [key for key in won.index if key[0] == "channel" and key not in found]
+    nobody = Worth(UNKNOWN, remark="no active customers")
+    for key in sorted([*found, *rest], key=lambda key: (DIMENSIONS.index(key[0]), key[1])):
+        of, cost = found.get(key, nobody), costs.get(key, np.nan)
+        back = payback(margin * of.revenue[:horizon], of.ltv, cost)[0].value
+        rows.append((*key, of.ltv.n, of.ltv.value, of.ltv.low, of.ltv.high, cost, of.ltv.value / cost, back,
+                     int(won.get(key, 0)), of.remark))
+    columns = "dimension member customers ltv ltv_low ltv_high cac ltv_to_cac payback_months new_customers remark".split()
     return pd.DataFrame(rows, columns=columns)
+
+
+def shown(members: pd.DataFrame, below: int) -> pd.DataFrame:
+    """ltv_cac_by without the LTV of fewer than `below` active customers, and without the CAC of fewer new ones."""
+    few, fresh = members["customers"] < below, members["new_customers"] < below
+    hide = dict.fromkeys(["ltv", "ltv_low", "ltv_high", "ltv_shrunken"], few) | {"cac": fresh}
+    hide |= dict.fromkeys(["ltv_to_cac", "payback_months"], few | fresh)
+    said = members["remark"].mask(few & members["ltv"].notna(), f"hidden: fewer than {below} customers")
+    return members.assign(**{name: members[name].mask(mask) for name, mask in hide.items()}, remark=said)
+
+
+def together(members: pd.DataFrame) -> pd.DataFrame:
+    """LTV of all members of a dimension, weighted by their new customers of six months, and the part of these known."""
+    rated = members["new_customers"].where(members["ltv"].notna())
+    sums = members.assign(known=rated, ltv=members["ltv"] * rated).groupby("dimension", sort=False)
+    sums = sums[["ltv", "known", "new_customers"]].sum().query("known > 0").reset_index()
+    return sums.assign(ltv=sums["ltv"] / sums["known"], known=sums["known"] / sums.pop("new_customers"))

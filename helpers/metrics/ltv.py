@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -151,7 +151,7 @@ def horizon_ltv(
     weights = {("plan", r.plan_id): r.new_customers for r in new_by_plan.itertuples()} or {whole: 1}
     merged: dict[tuple[str, str], float] = {}
     for key, count in weights.items():
-        own = key if key in worth and worth[key].n >= min_customers and key in models else whole
+        own = own_or_all(key, worth, models, min_customers)
         merged[own] = merged.get(own, 0) + count / sum(weights.values())
     rate, parts = monthly_rate(annual_rate), {}
     for key in merged:
@@ -162,6 +162,7 @@ def horizon_ltv(
     blended = []
     for i in (0, 1):
         total = add([(w, product([worth[key], parts[key][i]])) for key, w in merged.items()])
+        total = replace(total, n=min(total.n, worth[whole].n))  # those of a plan are among all
         fall = sum(w * worth[key].value * parts[key][i].slope for key, w in merged.items())
         blended.append(scale(shaken(total, shared * fall), margin))
     curve = sum(w * np.array(parts[key][0].curve) for key, w in merged.items())
@@ -169,6 +170,11 @@ def horizon_ltv(
     seen, beyond = min(parts[k][1].seen for k in merged), weighted_share(merged, worth, parts)
     plans = {key: (w, worth[key], parts[key][1]) for key, w in merged.items()}
     return Horizon(*blended, f"seen to month {seen}, {beyond:.0%} of the value extrapolated by sBG", curve, income, plans)
+
+
+def own_or_all(key: tuple[str, str], worth, models, min_customers: int) -> tuple[str, str]:
+    """Whose curve and value a plan counts with: its own where it has enough customers and a model, else those of all."""
+    return key if key in worth and worth[key].n >= min_customers and key in models else ("all", "all")
 
 
 def weighted_share(merged, worth, parts: dict[tuple[str, str], list[HorizonSum]]) -> float:
@@ -193,6 +199,11 @@ def shaken(estimate: Estimate, half: float) -> Estimate:
 
 def select(table: pd.DataFrame, key: tuple[str, str]) -> pd.DataFrame:
     return table[(table["dimension"] == key[0]) & (table["member"] == key[1])].drop(columns=["dimension", "member"])
+
+
+def over(worth: Estimate, cost: Estimate) -> Estimate:
+    """LTV:CAC. CAC is exact, so the bounds are the LTV's, below 0 too."""
+    return replace(scale(worth, 1 / cost.value if cost.value else np.nan), n=min(worth.n, cost.n))
 
 
 def scale(estimate: Estimate, factor: float) -> Estimate:

@@ -9,13 +9,14 @@ import pandas as pd
 
 from helpers.contracts import ReportError, definitions
 from helpers.metrics import acquisition, cac, clv_models, frame, ltv, metric, monthly
+from helpers.metrics.members import DIMENSIONS, worth_by
 from helpers.metrics.retention import pooled_churn, shared_churn
 from helpers.metrics.worth import Stream, member_streams
 from helpers.models.intervals import Estimate, product
 
 QUERIES = (
     "months survival lifetimes customer_value new_by_plan spend costs realised purchases purchases_holdout repeat_spend "
-    "regularity survival_holdout cac_by"
+    "regularity survival_holdout cac_by member_ages"
 ).split()
 NO_SPEND = "needs marketing_spend and new customers"
 
@@ -112,12 +113,13 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
                       subscriptions, target)
 
     costs = acquisition.cac_by(tables["cac_by"], costs_by_month).set_index(["dimension", "member"])["cac"].to_dict()
-    members = [by_dimension(name, tables, fits, worth, last, policy, margin.value, costs)
-               for name in ("plan", "channel", "segment", "country")]
+    found = worth_by(
+        tables, fits, worth, DIMENSIONS, margin=margin.value, policy=policy, reason=reason, split=tables["member_ages"])
+    won = tables["cac_by"].groupby(["dimension", "member"])["new_customers"].sum()
+    members = cac.by_member(found, won, costs, horizon=policy.horizon_months, margin=margin.value)
     parameters = [clv_models.sbg_parameters({k: v for k, v in fits.items() if k[0] not in ("channel", "country")}, confidence)]
     if model:
         parameters.insert(0, clv_models.parameters(model, confidence, currency))
-    members = pd.concat([part for part in members if len(part)] or members[:1], ignore_index=True)
     members["ltv_shrunken"] = acquisition.shrunken(members, confidence)
     path = ahead(policy.horizon_months + 1, 1.0)  # a month further, where the curve can go there
     path = path if len(path.curve) else ahead(policy.horizon_months, 1.0)
@@ -133,7 +135,7 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
     return Analysis(
         frame(rows), ltv.ltv_methods(rows, formulas), pd.concat(parameters, ignore_index=True),
         holdouts(tables, model, fits, terms, confidence, subscriptions, remarks), members,
-        costs_by_month, curve.assign(cac=cost.value), margin, member_streams(members, company, ends, fits, worth, policy),
+        costs_by_month, curve.assign(cac=cost.value), margin, member_streams(members, company, found, policy),
         source, remarks | {"lifetime": reason, "margin": margin.method}, kept,
     )
 
@@ -145,16 +147,8 @@ def by_plan(tables: dict[str, pd.DataFrame], *, last: int, policy, margin: float
     plans = ends[ends["dimension"] == "plan"]  # the other fits would be thrown away
     fits = {} if reason else clv_models.sbg_by_member(plans, min_events=policy.min_events)
     worth = ltv.value_a_month(tables["customer_value"], confidence=policy.confidence)
-    return by_dimension("plan", tables, fits, worth, last, policy, margin)
-
-
-def by_dimension(dimension: str, tables, fits, worth, last: int, policy, margin: float, costs=None) -> pd.DataFrame:
-    return cac.by_member(
-        dimension, tables["survival"], fits, worth, tables["spend"], margin=margin, horizon=policy.horizon_months,
-        annual_rate=policy.annual_discount_rate, last=last, lag=policy.cac_lag_months, confidence=policy.confidence,
-        least=policy.min_customers, costs=costs or {},
-        shared=shared_churn(tables["months"], in_month_churn=policy.in_month_churn, confidence=policy.confidence),
-    )
+    found = worth_by(tables, fits, worth, ("plan",), margin=margin, policy=policy, reason=reason)
+    return cac.by_member(found, pd.Series(dtype=int), {}, horizon=policy.horizon_months, margin=margin)
 
 
 def channel_ratios(members: pd.DataFrame) -> pd.DataFrame:
@@ -228,19 +222,19 @@ def no_cac(cost: Estimate) -> str:
 
 def cost_rows(tables, months, table, cost, worth, margin, future, period, currency, policy, last, subscriptions, target):
     """Metric rows of CAC, LTV:CAC (expected, realised), payback, the most a customer may cost, and the cost ratio."""
-    rows, spend = [], tables["spend"]
+    rows = []
     for name, people in (("cac_blended", "acquired"), ("cac_paid", "acquired_paid"), ("cac_loaded", "acquired")):
         rows += monthly(table, name, table[name], unit=currency, n=table[people])
     months_back, how = cac.payback(future.income, future.discounted, cost.value)
     done, early = tables["realised"].iloc[0], cac.cac_of(table, policy.cac_basis, last - 17, last - 12)
     covered = int(table["month"].between(last - 17, last - 12).sum())
     realised = margin.value * float(done["revenue"]) / (early.value * early.n) if early.n and covered == 6 else np.nan
-    ratio = cac.cost_ratio(months, tables["costs"], spend, subscriptions=subscriptions, last=last)
+    ratio = cac.cost_ratio(months, tables["costs"], table, subscriptions=subscriptions, last=last)
     months_used = int(table["month"].between(last - 5, last).sum())
     remark = f"{policy.cac_basis} CAC of {months_used} months" if np.isfinite(cost.value) else no_cac(cost)
     basis, most = margin.basis, ltv.scale(worth, 1 / target if target else np.nan)
     return rows + [
-        metric("ltv_to_cac", period, product([worth], [cost]), unit="ratio", basis=basis, method=remark),
+        metric("ltv_to_cac", period, ltv.over(worth, cost), unit="ratio", basis=basis, method=remark),
         metric("ltv_to_cac_realised", period, realised, n=early.n, unit="ratio", basis=basis,
                method="first 12 months" if covered == 6 else f"needs spend of M − 17 to M − 12; {covered} of 6 months have it"),
         metric("payback_months", period, months_back, unit="months", basis=basis, method=how),

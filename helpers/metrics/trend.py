@@ -42,7 +42,7 @@ def trend(tables: dict[str, pd.DataFrame], *, last: int, subscriptions: bool, po
     months, rows = tables["months"].tail(13), []
     past = {last - month: (contracts if subscriptions else sales)(tables, month, last, policy) for month in months["month"]}
     for period, of in zip(months["period"], past.values(), strict=True):
-        ratio = product([of.ltv], [of.cost])
+        ratio = ltv.over(of.ltv, of.cost)
         rows.append((period, of.ltv.value, of.ltv.low, of.ltv.high, of.ltv.n, of.cost.value,
                      ratio.value, ratio.low, ratio.high, of.method))
     names = "period ltv ltv_low ltv_high n cac ltv_to_cac ltv_to_cac_low ltv_to_cac_high method".split()

@@ -9,11 +9,10 @@ import pandas as pd
 from scipy.optimize import brentq
 
 from helpers.contracts import read_yaml
-from helpers.metrics import checks, hidden
-from helpers.metrics.ltv import Margin, monthly_rate, select
-from helpers.models.horizon import horizon_sum
+from helpers.metrics import checks
+from helpers.metrics.ltv import Margin, monthly_rate
+from helpers.metrics.members import Worth
 from helpers.models.intervals import Estimate
-from helpers.models.survival import kaplan_meier
 
 
 @dataclass(frozen=True)
@@ -65,20 +64,18 @@ def mean_churn(of: Stream) -> float:
     return float((there[0] - there[-1]) / there[:-1].sum()) if len(there) > 1 else np.nan
 
 
-def member_streams(members: pd.DataFrame, company: Stream, ends, fits, worth, policy) -> dict[tuple[str, str], Stream]:
-    """The company's stream, and one of each member of ltv_cac_by whose LTV is known and may be shown.
+def member_streams(members: pd.DataFrame, company: Stream, found: dict[tuple[str, str], Worth], policy):
+    """The company's stream, and one of each member of ltv_cac_by whose LTV is known and may be shown, by dimension and member.
 
     But for channels, whose spend is their own, a member without a CAC is taken to cost what the company's customers do.
     """
-    found, months = {("all", "all"): company}, policy.horizon_months + 1
-    for row in hidden(members, policy.suppress_below).dropna(subset="ltv").itertuples():
-        key = row.dimension, row.member
-        table = kaplan_meier(select(ends, key), policy.confidence)
-        curve = np.array(horizon_sum(table, fits[key], months, 0.0, policy.confidence).curve)
-        ltv = Estimate(row.ltv, row.ltv_low, row.ltv_high, worth[key].n)
-        found[key] = replace(company, ltv=ltv, revenue=worth[key].value * curve, curve=curve, ages=np.arange(months),
-                             cac=company.cac if row.dimension != "channel" and np.isnan(row.cac) else row.cac)
-    return found
+    streams = {("all", "all"): company}
+    for row in members[members["customers"] >= policy.suppress_below].dropna(subset="ltv").itertuples():
+        of = found[row.dimension, row.member]
+        streams[row.dimension, row.member] = replace(
+            company, ltv=of.ltv, revenue=of.revenue, curve=of.curve, ages=np.arange(len(of.curve)),
+            cac=company.cac if row.dimension != "channel" and np.isnan(row.cac) else row.cac)
+    return streams
 
 
 def ladder(methods: pd.DataFrame, of: Stream, margin: Margin, costs: pd.DataFrame) -> pd.DataFrame:
@@ -138,17 +135,18 @@ def sensitivity(company: Stream, headline: Stream, margin: Margin) -> pd.DataFra
 def max_cac_by(members: pd.DataFrame, streams: dict[tuple[str, str], Stream], *, target: float, payback: float) -> pd.DataFrame:
     """Table max_cac_by: what a customer of each member may cost, members ranked by the lower bound of their LTV.
 
-    members : ltv_cac_by. max_cac is ltv ÷ target; max_cac_payback the undiscounted margin of the first `payback` months,
-    at most of the horizon. n : customers that the LTV rests on. Who has no LTV is not ranked.
+    members : ltv_cac_by as shown. max_cac is ltv ÷ target; max_cac_payback the undiscounted margin of the first `payback`
+    months, at most of the horizon. n : customers that the LTV rests on. Who has no LTV is not ranked; remark says why.
     """
     known = [(*key, net(replace(of, kept=0.0, cac=0.0, annual_rate=0.0, horizon=min(of.horizon, int(payback)))), of.ltv.n)
              for key, of in streams.items()]
     early = pd.DataFrame(known, columns=["dimension", "member", "max_cac_payback", "n"])
-    table = members[["dimension", "member", "customers", "ltv", "ltv_low", "cac"]].assign(max_cac=members["ltv"] / target)
-    table = table.assign(headroom=table["max_cac"] - table["cac"]).merge(early, how="left", on=["dimension", "member"])
-    rank = table.groupby("dimension")["ltv_low"].rank(ascending=False, method="min")
-    table = table.assign(rank=rank, remark="")
-    table.loc[rank.isna(), "remark"] = "too small to rank" if rank.notna().any() else "no LTV can be estimated"
+    table = members[["dimension", "member", "customers", "ltv", "ltv_low", "cac", "remark"]]
+    table = table.assign(max_cac=table["ltv"] / target, headroom=table["ltv"] / target - table["cac"])
+    table = table.merge(early, how="left", on=["dimension", "member"])
+    unsure = table["ltv"].notna() & table["ltv_low"].isna()
+    table = table.assign(rank=table.groupby("dimension")["ltv_low"].rank(ascending=False, method="min"),
+                         remark=table.pop("remark").mask(unsure, "not ranked: the LTV has no lower bound"))
     return table.sort_values(["dimension", "rank", "member"], ignore_index=True)
 
 

@@ -1,0 +1,39 @@
+-- one row per dimension, member, plan at the start and age in months: first spells that end, are censored or enter there, and of the customers whose spell it is who pays, their MRR in sums, and who is new within six months
+with spells as (
+    select
+        k.channel, k.segment, k.country, k.first_plan_id as plan_id, k.spell_months, k.entry_months,
+        case when k.spell_months > k.entry_months then 1 else 0 end as watched, case when k.spell_ended then 1 else 0 end as ended,
+        case when m.active_end then 1 else 0 end as paying, coalesce(m.mrr_end, 0) as mrr,
+        case when k.is_new and k.started_month between run.report_month - 5 and run.report_month then 1 else 0 end as is_new
+    from mart_customers as k
+    cross join run
+    left join mart_customer_months as m on m.customer_id = k.customer_id and m.month = run.report_month
+    where k.first_plan_id is not null
+),
+counted as (
+    select
+        channel, segment, country, plan_id, spell_months as month, sum(watched * ended) as events,
+        sum(watched * (1 - ended)) as censored, 0 as entered, sum(paying) as paying, sum(mrr) as mrr,
+        sum(cast(mrr * mrr as decimal(38, 4))) as mrr_squared, sum(is_new) as new_customers
+    from spells
+    group by channel, segment, country, plan_id, spell_months
+    union all
+    select channel, segment, country, plan_id, entry_months, 0, 0, sum(watched), 0, 0, 0, 0
+    from spells
+    group by channel, segment, country, plan_id, entry_months
+),
+members as (
+    select 'channel' as dimension, channel as member, c.* from counted as c where channel is not null
+    union all
+    select 'segment', segment, c.* from counted as c where segment is not null
+    union all
+    select 'country', country, c.* from counted as c where country is not null
+)
+select
+    dimension, member, plan_id, cast(month as integer) as month, cast(sum(events) as bigint) as events,
+    cast(sum(censored) as bigint) as censored, cast(sum(entered) as bigint) as entered,
+    cast(sum(paying) as bigint) as paying, sum(mrr) as mrr, sum(mrr_squared) as mrr_squared,
+    cast(sum(new_customers) as bigint) as new_customers
+from members
+group by dimension, member, plan_id, month
+order by dimension, member, plan_id, month
