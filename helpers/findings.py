@@ -246,9 +246,10 @@ def curves(table: pd.DataFrame, formats: Formats = PLAIN) -> str:
     """How far the sBG lies from Kaplan–Meier. table : survival_fit."""
     if table.empty:
         return "No sBG is fitted: too few customers have left"
-    worst, inside = table.loc[table["difference"].abs().idxmax()], table["sbg"].between(table["low"], table["high"])
-    off, where = number(abs(worst["difference"]), "share", formats), f"{worst['member']}, at {worst['age_months']} months"
-    return f"The sBG lies at most {off} from Kaplan–Meier ({where}), and inside its interval at {inside.sum()} of {len(table)} ages"
+    worst, inside = table.loc[table["difference"].abs().idxmax()], table["fitted"].between(table["low"], table["high"])
+    off, held = number(abs(worst["difference"]), "share", formats, bare=True), f"{inside.sum()} of {len(table)}"
+    return (f"The sBG lies at most {off} points from Kaplan–Meier ({worst['member']}, {worst['age_months']} months), "
+            f"and inside its interval at {held} ages")
 
 
 def foretold(ahead: pd.DataFrame, tried: pd.DataFrame, formats: Formats = PLAIN) -> str:

@@ -24,7 +24,7 @@ def churn_by_billing(cells: pd.DataFrame, months: pd.DataFrame, *, window: int, 
         rate = pooled_rate(part["churned"], part["customers"], confidence)
         at = pooled_rate(part["churned_at_renewal"], due * (billing != "all"), confidence)
         last = part["customers"].get(seen.max(), 0) if len(seen) else 0
-        rows.append((billing, last, rate.n, left, rate.value, rate.low, rate.high, at.n, at.value, at.low, at.high))
+        rows.append((billing, last, rate.n, left, rate.value, rate.low, rate.high, at.n or np.nan, at.value, at.low, at.high))
     names = "billing customers customer_months churned churn low high renewals churn_at_renewal renewal_low renewal_high"
     return pd.DataFrame(rows, columns=names.split())
 

@@ -70,9 +70,9 @@ def purchase_checks(spend: pd.DataFrame, regularity: pd.DataFrame, confidence: f
 
 
 def curve_fit(ends: pd.DataFrame, models: pd.DataFrame, *, confidence: float, least: int = 10) -> pd.DataFrame:
-    """S of Kaplan–Meier, with its band, and of the fitted sBG at AGES where `least` are at risk, of all and by plan.
+    """S as seen (Kaplan–Meier, with its band) and as fitted (sBG), at AGES where `least` are at risk, of all and by plan.
 
-    ends : as in `survival.risk_set`, with `dimension` and `member`. models : clv_models. difference = sBG − Kaplan–Meier.
+    ends : as in `survival.risk_set`, with `dimension` and `member`. models : clv_models. difference = fitted − seen.
     """
     parts = [pd.DataFrame(columns=["dimension", "member", "month", "at_risk", "survival", "low", "high", "sbg"])]
     for key, fit in models[models["model"] == "sbg"].groupby(["dimension", "member"], sort=True):
@@ -81,4 +81,4 @@ def curve_fit(ends: pd.DataFrame, models: pd.DataFrame, *, confidence: float, le
         parts.append(seen.assign(**named, sbg=Sbg(theta["alpha"], theta["beta"]).survival(seen["month"])))
     table = pd.concat(parts[1:] or parts, ignore_index=True)[[*parts[0]]]
     table = table[table["dimension"] != "segment"].assign(difference=table["sbg"] - table["survival"])
-    return table.rename(columns={"month": "age_months", "survival": "kaplan_meier"})
+    return table.rename(columns={"month": "age_months", "survival": "seen", "sbg": "fitted"})

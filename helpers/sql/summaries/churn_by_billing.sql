@@ -1,4 +1,4 @@
--- one row per month and billing: customers at its start, renewals due in it, and who left, of both
+-- one row per month of the churn window and billing: customers at its start, renewals due in it, and who left, of both
 with spans as (                                      -- billed every so many months, from the first paid one on
     select
         customer_id, plan_id, subscription_id, full_mrr, paid_from, paid_until,
@@ -18,9 +18,11 @@ live as (                                            -- of several subscriptions
         s.customer_id, c.month, s.term, s.first_month, s.regular,
         row_number() over (partition by s.customer_id, c.month order by s.full_mrr desc, s.subscription_id, s.plan_id) as nth
     from spans as s
+    cross join run
     inner join calendar as c
         on c.month between month_of(s.paid_from) and month_of(s.paid_until)
         and s.paid_from < c.month_end and s.paid_until >= c.month_end
+    where c.month between run.report_month - run.churn_window_months and run.report_month
 ),
 states as (
     select
@@ -30,7 +32,7 @@ states as (
     from mart_customer_months as m
     cross join run
     left join live as l on l.customer_id = m.customer_id and l.month = m.month - 1 and l.nth = 1
-    where m.active_start and run.has_subscriptions
+    where m.active_start and run.has_subscriptions and m.month > run.report_month - run.churn_window_months
 )
 select
     cast(month as integer) as month, billing, count(*) as customers, count(case when churned then 1 end) as churned,
