@@ -84,6 +84,10 @@ class TestChecks:
         assert [row["value"], row["low"], row["high"], row["n"]] == pytest.approx([0.5, low, high, 3 * customers], abs=1e-4)
         assert reading in row["reading"]
 
+    def test_customers_who_share_a_row_weigh_as_many(self):
+        # 1, 2 and 3 of six: means 7/3 and 65/3, cov 10/9, variances 5/9 and 425/9
+        assert checks([4, 8, 12]).iloc[0]["value"] == pytest.approx(10 / 9 / np.sqrt(5 / 9 * 425 / 9))
+
     def test_who_comes_often_may_spend_less(self):
         row = checks(40, totals=(30, 20, 60)).iloc[0]  # means 30, 10, 20
         assert row["value"] == pytest.approx(-0.5) and "spends less a time" in row["reading"]
