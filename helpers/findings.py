@@ -245,12 +245,31 @@ def tiers(moves: pd.DataFrame, order: list[str], formats: Formats = PLAIN) -> st
 
 
 def held(holdout: pd.DataFrame) -> str:
-    """How many predictive intervals held what came. holdout : clv_holdout."""
+    """How many predictive intervals held what came, and which models fail. holdout : clv_holdout."""
     models = holdout.dropna(subset=["low", "high"])
     if models.empty:
         return "No model could be held against later weeks"
-    inside = int(models["actual"].between(models["low"], models["high"]).sum())
-    return f"What came in the held-out weeks lay inside {inside} of {len(models)} predictive intervals"
+    inside = models["actual"].between(models["low"], models["high"])
+    fails = "".join(f"; {name} fails" for name in models.loc[~inside, "model"])
+    return f"What came in the held-out weeks lay inside {inside.sum()} of {len(models)} predictive intervals{fails}"
+
+
+def tracked(table: pd.DataFrame, most: float, formats: Formats = PLAIN) -> str:
+    """Whether BG/NBD stays within `most`, a fraction, of what came. table : purchase_tracking."""
+    worst = table.loc[table["deviation"].abs().idxmax()]
+    off, side = number(abs(worst["deviation"]), "share", formats), "above" if worst["deviation"] > 0 else "below"
+    verb = "tracks" if abs(worst["deviation"]) <= most else "fails to track"
+    return f"The purchase model {verb} repeat purchases: at most {off} {side} what came ({worst['period']})"
+
+
+def curves(table: pd.DataFrame, formats: Formats = PLAIN) -> str:
+    """How far the sBG lies from Kaplan–Meier. table : survival_fit."""
+    if table.empty:
+        return "No sBG is fitted: too few customers have left"
+    worst, inside = table.loc[table["difference"].abs().idxmax()], table["fitted"].between(table["low"], table["high"])
+    off, held = number(abs(worst["difference"]), "share", formats, bare=True), f"{inside.sum()} of {len(table)}"
+    return (f"The sBG lies at most {off} points from Kaplan–Meier ({worst['member']}, {worst['age_months']} months), "
+            f"and inside its interval at {held} ages")
 
 
 def foretold(ahead: pd.DataFrame, tried: pd.DataFrame, formats: Formats = PLAIN) -> str:

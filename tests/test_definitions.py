@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from helpers.contracts import COUNT, FLAG, MONEY, RATE, ROOT, TABLES, TEXT, TIME
-from helpers.metrics.ltv import formula_ltv
+from helpers.metrics.ltv import formula_ltv, lifetimes
 from helpers.models import bgnbd, gamma_gamma, sbg
 from helpers.models.intervals import pooled_rate
 from helpers.models.survival import kaplan_meier
@@ -118,6 +118,19 @@ def test_the_simple_formula_gives_the_golden_cases():
     assert formula_ltv(50, 4, 3) == 600
     assert formula_ltv(40, 4, 3, margin_rate=0.6) == pytest.approx(288)
     assert formula_ltv(40, 4, 3, margin_rate=0.6, acquisition_cost=90, retention_cost=75) == pytest.approx(123)
+
+
+def test_a_lifespan_divided_by_customers_twice_is_no_time():
+    # a seed divides "the typical number of years" by "the entire quantity of customers"; units are seen by copying the book
+    def naive(copies):  # four customers who stayed 2, 4, 6 and 8 months, so many times
+        done = pd.DataFrame({"ended": [4 * copies], "months": [20 * copies], "months_squared": [120 * copies]})
+        ends = pd.DataFrame({"month": [0, 8], "events": [0, 4], "censored": [0, 0], "entered": [4, 0]})
+        return dict((name, value) for name, value, _ in lifetimes(
+            pooled_rate([1], [9], 0.95), ends, done, horizon=12, confidence=0.95))["lifetime_months_naive"].value
+
+    assert naive(1) == naive(3) == 5                               # months: Σ lifespans ÷ customers, whatever their number
+    literal = [naive(copies) / (4 * copies) for copies in (1, 3)]  # months/customer: three times the customers, a third
+    assert literal[0] / literal[1] == pytest.approx(3)
 
 
 def test_pooled_churn_by_hand():

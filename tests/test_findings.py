@@ -233,8 +233,10 @@ def test_moves_between_tiers_are_counted_by_their_order():
 
 
 def test_predictions_that_held_are_counted_without_those_that_have_no_interval():
-    table = pd.DataFrame([(1, 3, 2), (1, 3, 4), (np.nan, np.nan, 9)], columns=["low", "high", "actual"])
-    assert findings.held(table).endswith("inside 1 of 2 predictive intervals")
+    rows = [("a", 1, 3, 2), ("b", 1, 3, 4), ("c", np.nan, np.nan, 9)]
+    table = pd.DataFrame(rows, columns=["model", "low", "high", "actual"])
+    assert findings.held(table).endswith("inside 1 of 2 predictive intervals; b fails")
+    assert findings.held(table.head(1)).endswith("inside 1 of 1 predictive intervals")
     assert findings.held(table.tail(1)) == "No model could be held against later weeks"
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import betainc, betaincinv, betaln, digamma, expit, gammaln, hyp2f1
+from scipy.special import betainc, betaincinv, betaln, digamma, expit, gammaln, hyp2f1, xlogy
 
 from .intervals import Estimate
 from .likelihood import maximise, refit, resample
@@ -26,6 +26,13 @@ class BgNbd:
     def expected_new(self, t):
         """E[X(t)]: repeat purchases of a new customer within t of the first."""
         return _purchases(self.r, self.alpha, self.a, self.b, t)
+
+    def probability(self, x, t):
+        """P(X(t) = x): chance of x repeat purchases of a new customer within t, equation 8 of the paper."""
+        r, a, b, z = self.r, self.a, self.b, t / (self.alpha + t)
+        bought = np.exp(gammaln(r + x) - gammaln(r) - gammaln(x + 1) + xlogy(x, z) + r * np.log1p(-z))
+        left = np.exp(betaln(a + 1, b + np.maximum(x, 1) - 1) - betaln(a, b)) * betainc(np.maximum(x, 1), r, z)
+        return np.exp(betaln(a, b + x) - betaln(a, b)) * bought + np.where(x > 0, left, 0.0)
 
     def expected(self, t, x, t_x, T):
         """E[Y(t)]: purchases within t from now."""

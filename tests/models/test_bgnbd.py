@@ -72,6 +72,14 @@ def test_the_likelihood_sums_up_to_the_published_chances_of_a_number_of_purchase
     assert ten == pytest.approx(1.07869e-7, rel=1e-5)
 
 
+def test_chances_of_a_number_of_purchases_are_the_published_ones():
+    assert PAPER.probability(0, 39.0) == pytest.approx(0.5737864, abs=1e-7)  # BTYD's manual
+    assert PAPER.probability(10, 2.0) == pytest.approx(1.07869e-7, rel=1e-5)
+    x = np.arange(1000)
+    assert PAPER.probability(x, 39.0).sum() == pytest.approx(1) and PAPER.probability(x, 0.0)[:2].tolist() == [1, 0]
+    assert x @ PAPER.probability(x, 39.0) == pytest.approx(PAPER.expected_new(39.0))
+
+
 def test_who_never_came_back_is_alive_by_design():
     assert PAPER.alive(np.array([0, 2]), np.array([0, 30.43]), 38.86)[0] == 1
     # x 2: odds a/(b + 1)·((α + T)/(α + t_x))^(r + 2) = .23146·1.24192^2.243
