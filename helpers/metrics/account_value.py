@@ -12,7 +12,8 @@ from helpers.models.horizon import months_ahead, months_within
 from helpers.models.survival import kaplan_meier
 
 NO_BOUNDS = {"worth": 0.0, "low": 0.0, "high": 0.0}
-NO_MONTHS = pd.DataFrame({"dimension": "", "member": "", "age": 0} | NO_BOUNDS, index=[]).astype({"age": int} | dict.fromkeys(NO_BOUNDS, float))
+NO_MONTHS = pd.DataFrame({"dimension": "", "member": "", "age": 0} | NO_BOUNDS, index=[]).astype(
+    {"age": int} | dict.fromkeys(NO_BOUNDS, float))
 NO_PURCHASES = pd.DataFrame(columns=["x", "last_days", "observed_days"], dtype=int).assign(**NO_BOUNDS, worth_of_spend=0.0)
 DRAWS = 2000  # an account's bounds are then right to about half a point of chance
 STEP = 0.05  # alpha + T within 2.5 % share their draws: a book has many T, and a single account's fate is far less sure
