@@ -16,5 +16,6 @@ places as (
     from lost
     having count(*) > 0
 )
-select * from places
-order by place, customer_id
+select place, customer_id, customers, tickets_12m, cost_to_serve_12m, contribution_12m
+from places
+order by place
