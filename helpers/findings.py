@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from helpers.models.intervals import Estimate, next_value, wilson
+from helpers.models.intervals import Estimate, n_effective, next_value, wilson
 from helpers.tables import PLAIN, Formats, number
 
 LEVELS = ("share", "ratio", "months", "per_year")  # judged by what they are; money and counts by how they change
@@ -155,6 +155,28 @@ def concentrated(table: pd.DataFrame, what: str, formats: Formats = PLAIN) -> st
     top, one = (number(at[name], "share", formats) for name in ("top 10%", "largest customer"))
     gini = number(at["Gini coefficient"], "ratio", formats, bare=True)
     return f"The top 10% of {n} customers brought {top} of 12 months' {what}, the largest alone {one}; Gini coefficient {gini}"
+
+
+def hangs_on_one(table: pd.DataFrame, what: str, most: float, formats: Formats = PLAIN) -> str:
+    """Whether the largest customer's share is a risk. table : concentration; most : ltv_cac.largest_share_max."""
+    if table.empty:
+        return f"Whether {what} hangs on one customer is not known"
+    largest = table.set_index("measure").loc["largest customer", "value"]
+    one, limit = (number(at, "share", formats) for at in (largest, most))
+    if largest > most:
+        return f"The largest customer holds {one} of {what}, above the {limit} from which it is a risk: plan for losing it"
+    return f"No customer holds more than {one} of {what}; above {limit} one would be a risk (ltv_cac.largest_share_max)"
+
+
+def weighed(worth: pd.DataFrame, least: int, formats: Formats = PLAIN) -> str:
+    """How many equal customers the value per month rests on. worth : customer_value; least : policy.min_customers."""
+    whole = worth[worth["dimension"] == "all"]
+    equal = n_effective(whole["sum_y"].sum(), whole["sum_yy"].sum())
+    if np.isnan(equal):
+        return "No customer pays: the value per month rests on nobody"
+    n, same = number(whole["customers"].sum(), "count", formats), number(round(equal), "count", formats)
+    said = f"By what they pay, the {n} customers behind the value per month weigh as much as {same} equal ones (n_effective)"
+    return f"{said}: so few carry it that the intervals are too short" if equal < least else said
 
 
 def organic(cuts: pd.DataFrame, confidence: float, formats: Formats = PLAIN) -> str:

@@ -179,6 +179,7 @@ class LtvCac(Section):
     bootstrap: int = Field(200, ge=20, le=5000, description="times that customers are resampled for an interval")
     seed: int = Field(1, ge=0, description="seed of the resampling")
     ltv_error_max: float = Field(0.15, gt=0, le=1, description="mean error of past forecasts; above: recalibrate, a fraction")
+    largest_share_max: float = Field(0.10, gt=0, le=1, description="share of the largest customer; above: a risk, a fraction")
     next_review_date: date | None = Field(None, strict=False, description="day on which the model is looked at again")
 
 

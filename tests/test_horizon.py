@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from helpers.models import sbg
-from helpers.models.horizon import horizon_sum
+from helpers.models.horizon import horizon_sum, months_within
 from helpers.models.survival import kaplan_meier
 
 EVEN = sbg.Sbg(1.0, 1.0)  # hazard 1/(t + 1), so S(t) = 1/(t + 1)
@@ -127,3 +127,11 @@ def test_the_interval_holds_the_truth_in_at_least_88_of_100_books():
         found = horizon_sum(kaplan_meier(ends), sbg.fit(ends), 36, rate, 0.95)
         held += found.low <= true <= found.high
     assert held >= 88
+
+
+def test_one_customer_stays_as_long_as_its_chance_to_says():
+    # sBG of 1, 1: a new one stays for 1, 2, … months with 1/2, 1/3, 1/4, 1/5; of one month's age with 2/3, 2/4, 2/5, 2/6
+    low, high = months_within(curve((1, 0, 5)), EVEN, 1, 4, 0.0, 0.30)  # chances .65 and .35
+    assert low.tolist() == [0, 1] and high.tolist() == [1, 3]
+    low, high = months_within(curve((1, 0, 5)), EVEN, 1, 4, 0.25, 0.30)
+    assert low[1] == pytest.approx(0.8) and high[1] == pytest.approx(0.8 + 0.64 + 0.512)

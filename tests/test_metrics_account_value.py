@@ -20,12 +20,12 @@ from helpers.params import Policy
 NO_CUSTOMER_LEFT = "not_estimable: the book shows no departures before its last month"
 
 
-def terms(margin=0.5, known=True, method="by hand"):
-    return pd.DataFrame([{"margin": margin, "basis": "gross_margin", "method": method, "known": known}])
+def terms(margin=0.5, known=True, method="by hand", support=0.0):
+    return pd.DataFrame([{"margin": margin, "support": support, "basis": "gross_margin", "method": method, "known": known}])
 
 
 def by_age(*rows):
-    return pd.DataFrame(rows, columns=["dimension", "member", "age", "worth"])
+    return pd.DataFrame(rows, columns=["dimension", "member", "age", "worth"]).assign(low=0.5, high=1.5)
 
 
 def valued(book, months=account_value.NO_MONTHS, purchases=account_value.NO_PURCHASES, **given) -> pd.DataFrame:
@@ -50,8 +50,15 @@ class TestSubscriptions:
         assert found["historic"].to_dict() == {"ann": 20, "bob": 50, "cat": 20, "dan": 15}
         assert found["predicted"].to_dict() == {"ann": 40, "bob": 120, "cat": 1030, "dan": 0}
         assert found["total"].to_dict() == {"ann": 60, "bob": 170, "cat": 1050, "dan": 15}
+        assert found["predicted_low"].to_dict() == {"ann": 20, "bob": 60, "cat": 515, "dan": 0}
+        assert found["predicted_high"].to_dict() == {"ann": 60, "bob": 180, "cat": 1545, "dan": 0}
         assert found["method"].to_list() == ["by hand"] * 3 + ["not paying at the month end"]
         assert set(found["basis"]) == {"gross_margin"}
+
+    def test_below_a_margin_of_nothing_the_bounds_change_places(self, make):
+        loss = ALL_AGES.assign(worth=-ALL_AGES["worth"])
+        found = valued(make("2024-06", subscriptions=[sub("ann", "2024-03-05")]), loss)
+        assert found.loc["ann", ["predicted_low", "predicted", "predicted_high"]].to_list() == [-1545, -1030, -515]
 
     def test_who_came_back_is_as_old_as_the_latest_spell(self, make):
         book = make("2024-06", subscriptions=[sub("eve", "2023-01-10", "2023-06-10"), sub("eve", "2024-04-10", plan_id="pro")])
@@ -81,19 +88,22 @@ class TestSales:
         sale(None, "2024-06-05", 999)]
     AHEAD = pd.DataFrame([
         (0, 0, 29, 3.0, 0.0), (2, 20, 29, 4.0, 0.25), (1, 20, 29, 999, 9), (2, 19, 29, 999, 9), (2, 20, 28, 999, 9)],
-        columns=["x", "last_days", "observed_days", "worth", "worth_of_spend"])
+        columns=["x", "last_days", "observed_days", "worth", "worth_of_spend"]).assign(low=0.0, high=4.0)
 
     def test_purchases_to_come_by_what_was_bought_and_spent(self, make):
         found = valued(make("2024-06", transactions=self.LINES), purchases=self.AHEAD)
         assert found["historic"].to_dict() == {"ann": 7.5, "bob": 35, "cat": 0, "dan": -20}
         assert found["predicted"].to_dict() == {"ann": 3, "bob": 4 + 0.25 * 80, "cat": 3, "dan": 0}  # refunds lower no spend
+        assert found["predicted_high"].to_dict() == {"ann": 12, "bob": 4 * 24, "cat": 12, "dan": 0}
+        assert found["predicted_low"].to_list() == [0] * 4
         assert found["total"].to_dict() == {"ann": 10.5, "bob": 59, "cat": 3, "dan": -20}
         assert found["method"].to_list() == ["by hand"] * 3 + ["no purchase that the model takes"]
 
     def test_without_a_model_there_is_a_reason_and_what_was_brought(self, make):
         book = make("2024-06", transactions=self.LINES)
         found = valued(book, known=False, method="29 customers have bought again; 30 are needed")
-        assert found["predicted"].isna().all() and found["total"].isna().all() and found["historic"].sum() == 22.5
+        assert found[["predicted", "predicted_low", "predicted_high"]].isna().all(axis=None)
+        assert found["total"].isna().all() and found["historic"].sum() == 22.5
         assert set(found["method"]) == {"29 customers have bought again; 30 are needed"}
         table = book.frame("summaries/account_value")
         assert table["customer_id"].to_list() == ["bob", "ann", "cat", "dan"]                   # by what they brought
@@ -119,6 +129,7 @@ class TestTop:
         assert table["customers"].to_list() == [1] * 20 + [3] and table["historic"].iloc[-1] == 1.5
         assert table["share"].iloc[[0, -1]].to_list() == pytest.approx([20 / 211.5, 1.5 / 211.5])
         assert table["share"].sum() == pytest.approx(1)
+        assert table["predicted_high"].notna().to_list() == [True] * 20 + [False]               # bounds do not add up
 
     def test_equal_accounts_stand_by_id(self, book):
         valued(book, margin=0.0)
@@ -127,26 +138,99 @@ class TestTop:
         assert table["share"].isna().all()                                                      # of nothing
 
     def test_they_add_up_to_revenue_and_customers_counted_elsewhere(self, book):
-        tables = book.frames(["months", "purchases"])
-        valued(book, purchases=TestSales.AHEAD.head(1))
-        accounts = book.frame("summaries/account_value")
-        found = account_value.account_checks(accounts, terms(), tables, given=book.given)
+        frames = {"account_terms": terms(), "months_ahead": account_value.NO_MONTHS,
+                  "purchases_ahead": TestSales.AHEAD.head(1).assign(worth_of_spend=7.0)}
+        book.derive("account_value", **frames)
+        accounts, months, ahead = (book.frame(f"summaries/{name}") for name in ("account_value", "months", "accounts_ahead"))
+
+        def check(accounts, **other):
+            return account_value.account_checks(accounts, frames | other, months, ahead, given=book.given)
+
+        found = check(accounts)                                          # 23 accounts with a single purchase, worth 3 each
         assert found[["expected", "actual"]].values.tolist() == [[105.75, 105.75], [69, 69]] and found["passed"].all()
-        lost = account_value.account_checks(accounts.tail(20), terms(), tables, given=book.given)
-        assert lost["passed"].to_list() == [False, False]
-        with np.errstate(invalid="ignore"):                              # nobody found an estimate
-            none = account_value.account_checks(
-                accounts.assign(predicted=0, predicted_for=0), terms(), tables, given=book.given)
-        assert none["passed"].to_list() == [True, False]
-        unknown = account_value.account_checks(accounts, terms(known=False), tables, given=book.given)
-        assert len(unknown) == 1
+        assert check(accounts.tail(20))["passed"].to_list() == [False, False]
+        tenfold = accounts.assign(predicted=accounts["predicted"] * 10)
+        assert check(tenfold)[["expected", "passed"]].values.tolist() == [[105.75, True], [69, False]]
+        unknown = check(accounts, purchases_ahead=account_value.NO_PURCHASES)
+        assert np.isnan(unknown["expected"][1]) and not unknown["passed"][1]  # nobody said what they are worth
+        assert len(check(accounts, account_terms=terms(known=False))) == 1
+
+    def test_what_was_spent_on_repeat_days_is_in_what_is_expected(self, make):
+        book = make("2024-06", transactions=TestSales.LINES)
+        frames = {"account_terms": terms(), "months_ahead": account_value.NO_MONTHS, "purchases_ahead": TestSales.AHEAD}
+        book.derive("account_value", **frames)
+        accounts, months, ahead = (book.frame(f"summaries/{name}") for name in ("account_value", "months", "accounts_ahead"))
+        found = account_value.account_checks(accounts, frames, months, ahead, given=book.given)
+        assert found["expected"][1] == 3 + 3 + 4 + 0.25 * 80 and found["passed"].all()
 
     def test_without_transactions_they_add_up_to_the_mrr_of_all_months(self, make):
-        book = make("2024-06", subscriptions=[sub("ann", "2024-03-05"), sub("bob", "2024-02-01", "2024-05-01", amount=20)])
-        valued(book, ALL_AGES)
-        tables = book.frames(["months", "purchases"])
-        found = account_value.account_checks(book.frame("summaries/account_value"), terms(), tables, given=book.given)
-        assert found["expected"].to_list() == [0.5 * (40 + 60), 10 * 103] and found["passed"].all()
+        book = make("2024-06", subscriptions=[
+            sub("ann", "2024-03-05"), sub("bob", "2024-02-01", "2024-05-01", amount=20),
+            sub("cat", "2024-05-01", plan_id="rare")])
+        frames = {"account_terms": terms(), "months_ahead": pd.concat([ALL_AGES, BASIC]),
+                  "purchases_ahead": account_value.NO_PURCHASES}
+        book.derive("account_value", **frames)
+        accounts, months, ahead = (book.frame(f"summaries/{name}") for name in ("account_value", "months", "accounts_ahead"))
+        found = account_value.account_checks(accounts, frames, months, ahead, given=book.given)
+        # ann is 3 months old and basic: 10 · (1 + 3); cat 2, of a plan that goes with all: 10 · 102
+        assert found["expected"].to_list() == [0.5 * (40 + 60 + 20), 40 + 1020] and found["passed"].all()
+        assert not account_value.account_checks(
+            accounts.assign(predicted=0), frames, months, ahead, given=book.given)["passed"][1]
+
+
+class TestService:
+    """What it costs to serve an account, and who brings less than that."""
+
+    def book(self, make, **more):
+        """A year to 2024-06; ann paid 100, bob 20, eve 30, which she got back and more. bob asked 3 times, ann once."""
+        tickets = [("t1", "bob", "2023-07-01"), ("t2", "bob", "2024-06-30"), ("t3", "bob", "2024-01-05"),
+                   ("t4", "ann", "2024-01-05"), ("t5", "ann", "2023-06-30")]                   # the last one a day too early
+        lines = [sale("ann", "2024-01-01", 100), sale("ann", "2023-06-30", 1000), sale("bob", "2024-02-01", 20),
+                 sale("eve", "2024-02-01", 30), sale("eve", "2024-03-01", -34)]
+        answers = [("f1", "ann", 3, "2024-01-05"), ("f2", "ann", 9, "2024-02-05"), ("f3", "bob", 2, "2024-02-05")]
+        return make("2024-06", transactions=lines, support_tickets=[
+            {"ticket_id": name, "customer_id": who, "opened_at": at, "solved_at": at if name == "t1" else None}
+            for name, who, at in tickets], feedback=[
+            {"feedback_id": name, "customer_id": who, "kind": "nps", "score": score, "answered_at": at}
+            for name, who, score, at in answers], **more)
+
+    COSTS = [{"month": month, "category": category, "amount": amount} for month, category, amount in (
+        ("2023-07", "support", 30), ("2024-06", "support", 10), ("2023-06", "support", 999), ("2024-06", "hosting", 999))]
+
+    def test_support_costs_of_a_year_by_its_tickets_and_given_back_in_the_margin(self, make):
+        book = self.book(make, costs=self.COSTS)
+        found = valued(book, known=False, support=0.25)
+        assert found["tickets_12m"].to_dict() == {"ann": 1, "bob": 3, "eve": 0}
+        assert found["cost_to_serve_12m"].to_dict() == {"ann": 10, "bob": 30, "eve": 0}        # 40 of 4 tickets
+        # (.5 + .25) of 100, 20 and −4, less that
+        assert found["contribution_12m"].to_dict() == {"ann": 65, "bob": -15, "eve": -3}
+        lost = book.frame("summaries/negative_accounts")
+        assert lost[["customer_id", "customers", "contribution_12m"]].values.tolist() == [
+            ["bob", 1, -15], ["eve", 1, -3], ["(all below 0)", 2, -18]]
+        table = book.frame("summaries/account_value").set_index("customer_id")
+        asked = table[["tickets_12m", "open_tickets", "cost_to_serve_12m"]]
+        assert asked.values.tolist() == [[1, 2, 10], [3, 2, 30], [0, 0, 0]]
+        assert table["last_nps"].to_list()[:2] == [9, 2]
+
+    def test_without_costs_or_tickets_what_it_costs_to_serve_is_unknown(self, make):
+        found = valued(self.book(make), known=False, support=0.25)
+        assert found["cost_to_serve_12m"].isna().all() and found["tickets_12m"].to_list() == [1, 3, 0]
+        assert found["contribution_12m"].to_dict() == {"ann": 50, "bob": 10, "eve": -2}         # the margin alone
+        book = make("2024-06", transactions=[sale("ann", "2024-01-01", 100)], costs=self.COSTS)
+        found = valued(book, known=False, support=0.25)
+        assert found[["tickets_12m", "cost_to_serve_12m"]].isna().all(axis=None)
+
+    def test_the_five_worst_and_all_in_one_row(self, make):
+        book = make("2024-06", transactions=[sale(f"A{loss}", "2024-06-01", -loss) for loss in range(1, 8)])
+        valued(book, known=False, margin=1.0)
+        lost = book.frame("summaries/negative_accounts")
+        assert lost["customer_id"].to_list() == ["A7", "A6", "A5", "A4", "A3", "(all below 0)"]
+        assert lost[["customers", "contribution_12m"]].iloc[-1].to_list() == [7, -28]
+
+    def test_nobody_lost(self, make):
+        book = make("2024-06", transactions=[sale("ann", "2024-06-01", 0)])
+        valued(book, known=False)
+        assert book.frame("summaries/negative_accounts").empty
 
 
 EVEN = sbg.Sbg(1.0, 1.0)  # hazard 1/(t + 1)
@@ -200,7 +284,7 @@ class TestPurchaseFactors:
     def test_expected_purchases_each_month_discounted_from_its_middle_times_the_mean_spend_of_the_customer(self):
         # two customers alike in x and T, one who came last long ago, one who has not come back
         counts = pd.DataFrame({"x": [2, 2, 0], "last_days": [70, 14, 0], "observed_days": [140, 140, 35], "customers": 1})
-        found = account_value.purchase_factors(counts, FITS, margin=0.5, horizon=2, rate=0.21)
+        found = account_value.purchase_factors(counts, FITS, margin=0.5, horizon=2, rate=0.21, confidence=0.95, seed=1)
         for row in found.itertuples():
             first, both = (BUYING.expected(t * WEEKS, row.x, row.last_days / 7, row.observed_days / 7) for t in (1, 2))
             number = first / 1.1 + (both - first) / 1.331                       # 1.21^.5 and 1.21^1.5
@@ -225,16 +309,24 @@ class TestPurchaseFactors:
             later += (alive & ~known) * spend * discount
             alive &= rng.random(n) >= drop
         counts = pd.DataFrame({"x": x, "last_days": last * 7, "observed_days": watched * 7, "customers": 1})
-        factors = account_value.purchase_factors(counts, FITS, margin=1.0, horizon=12, rate=0.01)
+        factors = account_value.purchase_factors(counts, FITS, margin=1.0, horizon=12, rate=0.01, confidence=0.9, seed=1)
         ahead = factors["worth"] + factors["worth_of_spend"] * total
         for some in (x >= 0, x == 0, x >= 3, total / np.maximum(x, 1) > 60):
             gap = (later - ahead)[some]
             assert abs(gap.mean()) < 3 * gap.std() / np.sqrt(len(gap))
         assert ahead.sum() == pytest.approx(later.sum(), rel=0.03)
+        low, high = factors["low"] * ahead, factors["high"] * ahead
+        for some in (x >= 0, x == 0, x >= 3, total / np.maximum(x, 1) > 60):
+            above, below = (later > high)[some].mean(), (later < low)[some].mean()
+            assert above == pytest.approx(0.05, abs=0.012) and below < 0.06, (above, below)
+        assert (low[x >= 3] > 0).any() and (low == 0).any()
 
 
 class TestEstimates:
     """The frames that the engine joins, from what the page has estimated."""
+
+    COSTS = pd.DataFrame({"month": [1, 2], "cogs": [0.0, 9.0], "support": [5.0, 15.0], "hosting": 0.0, "payment_fees": 0.0,
+                          "retention": 0.0, "revenue": [50.0, 150.0]})
 
     def tables(self):
         """Of 20 customers 10 leave after a month, in all and of the plan pro; few has 29 paying customers, pro 30."""
@@ -244,7 +336,7 @@ class TestEstimates:
         worth = pd.DataFrame(paying, columns=["dimension", "member", "customers"])
         counts = pd.DataFrame({"x": [2], "last_days": [70], "observed_days": [140], "customers": [3]})
         return {"survival": pd.DataFrame(rows, columns=names), "customer_value": worth, "purchases": counts,
-                "months": pd.DataFrame(index=range(4))}
+                "months": pd.DataFrame(index=range(4)), "costs": self.COSTS}
 
     def result(self, *models, value=9.0, method=""):
         rows = [(*key, name, value) for *key, parameters in models for name, value in parameters.items()]
@@ -255,7 +347,7 @@ class TestEstimates:
 
     def frames(self, result, subscriptions):
         policy = Policy(horizon_months=1, annual_discount_rate=0.0)
-        return account_value.estimates(self.tables(), result, policy=policy, subscriptions=subscriptions)
+        return account_value.estimates(self.tables(), result, policy=policy, subscriptions=subscriptions, seed=1)
 
     SBG = {"alpha": 1.0, "beta": 1.0}
 
@@ -269,7 +361,7 @@ class TestEstimates:
         assert table.query("member == 'pro'")["worth"].to_list() == pytest.approx([1 / 4, 1 / 3, 3 / 8, 2 / 5, 5 / 12])
         [row] = found["account_terms"].to_dict("records")
         method = "MRR × survival of the plan at the start"
-        assert row == {"margin": 0.5, "basis": "gross_margin", "method": method, "known": True}
+        assert row == {"margin": 0.5, "support": 0.1, "basis": "gross_margin", "method": method, "known": True}
         assert found["purchases_ahead"].empty
 
     def test_a_plan_without_an_sbg_goes_with_all(self):
@@ -350,6 +442,22 @@ class TestConcentration:
 
     def test_nobody_brought_anything(self):
         assert findings.concentrated(self.table([-5, 0]), "revenue") == "No customer brought revenue in the last 12 months"
+
+    def test_the_largest_is_a_risk_above_what_the_params_say(self):
+        table = self.table([10, 40, 20, 30]).reset_index()
+        assert findings.hangs_on_one(table, "MRR", 0.39) == (
+            "The largest customer holds 40.0% of MRR, above the 39.0% from which it is a risk: plan for losing it")
+        assert findings.hangs_on_one(table, "MRR", 0.4) == (
+            "No customer holds more than 40.0% of MRR; above 40.0% one would be a risk (ltv_cac.largest_share_max)")
+        assert "is not known" in findings.hangs_on_one(self.table([0]).reset_index(), "MRR", 0.4)
+
+    def test_how_many_equal_customers_carry_the_value(self):
+        # 2 of 1 and 1 of 2: 4² ÷ 6 = 2.67
+        worth = pd.DataFrame({"dimension": ["all", "plan"], "customers": [3, 9], "sum_y": [4.0, 9], "sum_yy": [6.0, 9]})
+        said = ("By what they pay, the 3 customers behind the value per month weigh as much as 3 equal ones (n_effective)")
+        assert findings.weighed(worth, 2) == said
+        assert findings.weighed(worth, 3) == f"{said}: so few carry it that the intervals are too short"
+        assert "nobody" in findings.weighed(worth.assign(sum_y=0, sum_yy=0), 3)
 
     def test_the_finding_has_its_numbers(self):
         table = self.table([10, 40, 20, 30]).reset_index()

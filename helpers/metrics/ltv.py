@@ -40,13 +40,18 @@ def gross_margin(costs: pd.DataFrame, given: float | None) -> Margin:
     """
     if given is not None:
         return Margin(given, "gross_margin", "policy.gross_margin")
-    year = costs[(costs[DIRECT].sum(axis=1) > 0) & (costs["revenue"] > 0)].tail(12)
+    year = year_of_costs(costs)
     if year.empty:
         return Margin(1.0, "revenue", "no costs given: revenue, not profit")
     absent = [name for name in DIRECT if not year[name].sum()]
     value = 1 - year[DIRECT].to_numpy().sum() / year["revenue"].sum()
     without = f", without {', '.join(absent)}" if absent else ""
     return Margin(float(value), "gross_margin", f"1 − direct costs ÷ revenue over {len(year)} months{without}")
+
+
+def year_of_costs(costs: pd.DataFrame) -> pd.DataFrame:
+    """The last 12 months with direct costs and revenue. costs : as in `gross_margin`."""
+    return costs[(costs[DIRECT].sum(axis=1) > 0) & (costs["revenue"] > 0)].tail(12)
 
 
 def revenue_metrics(months: pd.DataFrame, *, currency: str, subscriptions: bool, transactions: bool) -> list[dict]:

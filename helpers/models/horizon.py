@@ -68,9 +68,25 @@ def months_ahead(table: pd.DataFrame, model: Sbg, ages: int, horizon: int, rate:
 
     table, model, horizon, rate : as in `horizon_sum`, whose curve it goes on along.
     """
+    return staying(table, model, ages, horizon, min_at_risk) @ (1 + rate) ** -np.arange(1, horizon + 1, dtype=float)
+
+
+def months_within(
+    table: pd.DataFrame, model: Sbg, ages: int, horizon: int, rate: float, confidence: float, min_at_risk: int = 10
+) -> np.ndarray:
+    """Between which discounted months to come one customer of each age falls: low and high, 2 × (`ages` + 1).
+
+    Quantiles of the month in which it leaves, the curve taken as known. The rest as in `months_ahead`.
+    """
+    stay = staying(table, model, ages, horizon, min_at_risk)
+    paid = np.append(0, np.cumsum((1 + rate) ** -np.arange(1, horizon + 1, dtype=float)))
+    return np.array([paid[(stay > chance).sum(axis=1)] for chance in (0.5 + confidence / 2, 0.5 - confidence / 2)])
+
+
+def staying(table: pd.DataFrame, model: Sbg, ages: int, horizon: int, min_at_risk: int = 10) -> np.ndarray:
+    """S(age + t)/S(age) for ages 0 … `ages` and t = 1 … H: (ages + 1) × H."""
     seen = last_seen(table, min_at_risk)
     known, hazard = table[table["month"].between(1, seen)], model.hazard(np.arange(1, ages + horizon + 1))
     rates = (known["events"] / known["at_risk"].clip(lower=1)).to_numpy()
     hazard[: len(rates)] = rates[: len(hazard)]
-    stay = np.lib.stride_tricks.sliding_window_view(1 - hazard, horizon).cumprod(axis=1)
-    return stay @ (1 + rate) ** -np.arange(1, horizon + 1, dtype=float)
+    return np.lib.stride_tricks.sliding_window_view(1 - hazard, horizon).cumprod(axis=1)

@@ -1,0 +1,38 @@
+-- one row per plan at the start and age of who pays, else per repeat days and days to the last and seen: MRR, or repeat spend
+with begun as (
+    select customer_id, max(started_at) as started_at from mart_spells group by customer_id
+),
+paying as (
+    select
+        k.first_plan_id as plan_id, s.customer_id, s.mrr,
+        run.report_month + 1 - month_of(b.started_at)
+            - case when extract(day from b.started_at) = 1 and second_of(b.started_at) = 0 then 0 else 1 end as age
+    from mart_subscription_months as s
+    cross join run
+    inner join mart_customers as k on k.customer_id = s.customer_id
+    inner join begun as b on b.customer_id = s.customer_id
+    where run.has_subscriptions and s.month = run.report_month and s.mrr > 0
+),
+spent as (
+    select t.customer_id, sum(t.revenue) as spend
+    from mart_transactions as t
+    inner join mart_customers as k on k.customer_id = t.customer_id
+    cross join run
+    where not run.has_subscriptions and t.sale and t.bought and t.day > k.first_sale_day
+    group by t.customer_id
+)
+select
+    plan_id, cast(age as integer) as age, cast(null as integer) as x, cast(null as integer) as last_days,
+    cast(null as integer) as observed_days, count(distinct customer_id) as customers, sum(mrr) as amount
+from paying
+group by plan_id, age
+union all
+select
+    null, null, k.purchase_days - 1, date_diff('day', k.first_sale_day, k.last_sale_day),
+    date_diff('day', k.first_sale_day, cast(run.as_of as date)) - 1, count(*), sum(greatest(coalesce(s.spend, 0), 0))
+from mart_customers as k
+cross join run
+left join spent as s on s.customer_id = k.customer_id
+where not run.has_subscriptions and k.purchase_days > 0
+group by 3, 4, 5
+order by age, x, last_days, observed_days, plan_id
