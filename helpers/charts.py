@@ -256,6 +256,7 @@ def _small(svg: str) -> str:
     svg = re.sub(r"<!DOCTYPE.*?>\n|<metadata>.*?</metadata>\n|/\*.*?\*/|<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r"(?<=<g) id='\w+'|((?<=[1-9]\.\d)|(?<=\d\d\.\d))\d+", "", svg)
     svg = re.sub(r"(d='[^']*)(' transform='scale\(0\.)0", lambda m: re.sub(r"\d+", _tens, m[1]) + m[2], svg)
+    svg = re.sub(r"(<use href='#g[-\w]+') transform='translate\(([-\d.]+) 0\)'", r"\1 x='\2'", svg)
     svg = re.sub(r"(?<= d=')[^']*", lambda m: re.sub(r"\s*([MLQCz])\s*", r"\1", m[0]), svg)
     return re.sub(r"\s*\n\s*", " ", svg)
 
