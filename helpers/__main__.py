@@ -99,6 +99,9 @@ def run(
         print(words, file=sys.stderr)
         display.line("end", exit_code=code, error=words, page=None)
         raise typer.Exit(code) from None
+    finally:
+        if zygote:
+            zygote.close()
     for path in [] if dry_run else sorted(page.parent.glob("*.html")) if only or as_json else [page]:
         print(path) if not as_json else display.line("page", notebook=path.stem, page=str(path))
     display.line("end", exit_code=0, error=None, page=None if dry_run else str(page))
