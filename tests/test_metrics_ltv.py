@@ -352,6 +352,10 @@ class TestPage:
         nothing = analyse(costs(600.0))
         assert nothing.value("ltv_to_cac") == 0 and np.isnan(nothing.value("payback_months"))
 
+    def test_ltv_to_cac_rests_on_the_fewer_customers_and_is_unknown_without_a_cost(self):
+        assert ltv.over(Estimate(10, 5, 20, 50), Estimate(4, 4, 4, 30)) == Estimate(2.5, 1.25, 5, 30)
+        assert np.isnan(ltv.over(Estimate(10, 5, 20, 50), Estimate(np.nan, np.nan, np.nan, 0)).value)
+
     @pytest.mark.parametrize("lag", [0, 1])
     def test_a_channel_has_one_cac_whatever_the_table(self, lag):
         # spend ends two months early: 400 a month on 40 of search, while 10 a month come by friends

@@ -88,6 +88,7 @@ def test_who_pays_less_than_others_on_the_plan_is_worth_less():
     half, more = cell("half", "p", 40, 20, price=5, new=1), cell("more", "p", 40, 20, price=15, new=1)
     found = worth(*book(half, more))
     assert [found["channel", name].ltv.value for name in ("half", "more")] == pytest.approx([5 * 2, 15 * 2])
+    assert found["channel", "half"].revenue[:3] == pytest.approx([5, 2.5, 2.5])
 
 
 def test_hazards_are_compared_age_by_age():
@@ -151,6 +152,7 @@ def test_why_a_member_has_no_ltv(two_plans):
     found = worth(split, ends, value, fits=fits, min_customers=26)
     assert found["channel", "a"].remark == "25 active customers; 26 are needed" and np.isnan(found["channel", "a"].ltv.value)
     assert found["channel", "a"].ltv.n == 25
+    assert worth(split, ends, value, fits=fits, min_customers=25)["channel", "a"].remark == ""
     assert worth(split, ends, value, fits=fits)["channel", "b"].remark == "fewer than 5 departures"
     assert {of.remark for of in worth(split, ends, value, reason="not_estimable: a snapshot").values()} == {
         "not_estimable: a snapshot"}
