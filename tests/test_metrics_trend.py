@@ -288,7 +288,8 @@ class TestSimulated:
                 "month": LAST - back, "dimension": rows["dimension"], "member": rows["member"], "customers": rows["paying"],
                 "sum_y": rows["mrr"], "sum_x": rows["paying"], "sum_yy": rows["mrr_squared"], "sum_xy": rows["mrr"],
                 "sum_xx": rows["paying"]}))
-        months = pd.DataFrame({"month": [LAST - 1, LAST], "period": ["2025-05", "2025-06"], "moves": True, "acquired": 50})
+        months = pd.DataFrame({"month": [LAST - 1, LAST], "period": ["2025-05", "2025-06"], "moves": True, "acquired": 50,
+                               "active_start": 900, "churned": 40, "in_month_churn": 0})
         return {"spells_back": spells, "worth_by_month": pd.concat(sums), "months": months,
                 "lifetimes": pd.DataFrame({"first_end_month": [LAST - 20]}),
                 "costs": pd.DataFrame(columns=["month", *ltv.DIRECT, "revenue"], dtype=float),
