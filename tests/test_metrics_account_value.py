@@ -338,10 +338,10 @@ class TestEstimates:
         return {"survival": pd.DataFrame(rows, columns=names), "customer_value": worth, "purchases": counts,
                 "months": pd.DataFrame(index=range(4)), "costs": self.COSTS}
 
-    def result(self, *models, value=9.0, method=""):
+    def result(self, *models, value=9.0, method="", kept=1.0):
         rows = [(*key, name, value) for *key, parameters in models for name, value in parameters.items()]
         return SimpleNamespace(
-            margin=Margin(0.5, "gross_margin", "given"),
+            kept_of_sales=kept, margin=Margin(0.5, "gross_margin", "given"),
             metrics=pd.DataFrame({"metric": ["arpa", "ltv"], "value": [1.0, value], "method": ["", method]}),
             models=pd.DataFrame(rows, columns=["model", "dimension", "member", "parameter", "value"]))
 
@@ -372,6 +372,10 @@ class TestEstimates:
         found = self.frames(self.result(*((*key, values.to_dict()) for key, values in FITS.items())), False)
         assert len(found["purchases_ahead"]) == 1 and found["months_ahead"].empty
         assert found["account_terms"].loc[0, ["method", "known"]].to_list() == ["BG/NBD × Gamma-Gamma", True]
+        fits = [(*key, values.to_dict()) for key, values in FITS.items()]
+        less = self.frames(self.result(*fits, kept=0.8), False)["purchases_ahead"]  # a fifth of all sales is given back
+        for name in ("worth", "worth_of_spend"):
+            assert less[name].to_list() == pytest.approx((0.8 * found["purchases_ahead"][name]).to_list())
 
     @pytest.mark.parametrize(("subscriptions", "value", "why", "said"), [
         (True, np.nan, NO_CUSTOMER_LEFT, NO_CUSTOMER_LEFT),
