@@ -28,6 +28,7 @@ class Kernel:
         asyncio.run(self.manager.start_kernel(cwd=str(folder), stdout=self.noise, stderr=self.noise))
         self.client = self.manager.blocking_client()
         self.client.start_channels()
+        self.client.wait_for_ready(timeout=60)  # else what it first says may be missed
 
     @property
     def process(self):
