@@ -170,7 +170,7 @@ def test_metrics_that_are_none_are_refused(tmp_path, text, told):
     assert told in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["period,rows,revenue\n2025-05,many,1\n", f"period\n{'x' * 200_000}", "period\n\xff"])
+@pytest.mark.parametrize("text", ["period,rows,revenue\n2025-05,many,1\n", "period\n\xff"])
 def test_a_broken_table_is_a_clear_error(tmp_path, text):
     old = month(tmp_path / "a", "mrr,all,all,2025-06,10,,", tables={"volume": VOLUME})
     new = month(tmp_path / "b", "mrr,all,all,2025-06,11,,")
