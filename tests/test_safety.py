@@ -160,7 +160,7 @@ def test_a_month_is_whole_wherever_its_replacement_is_killed(tmp_path, monkeypat
     assert sorted(path.name for path in report.iterdir()) == ["2025-06", "history"]
 
 
-@pytest.mark.parametrize("kills", [6, pytest.param(50, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.long)])
 def test_a_run_killed_at_a_random_moment_leaves_the_month_whole_and_the_next_succeeds(tmp_path, kills):
     """In the long test the next run follows each kill; in the short one six kills in a row."""
     where = project(tmp_path, n01_prep=METRICS, n02_summary=["# Two", "import time; time.sleep(0.5)"])
