@@ -46,6 +46,16 @@ create or replace macro without_tag(written) as regexp_replace(written, '^([^@+]
 create or replace macro month_of(moment) as extract(year from moment) * 12 + extract(month from moment);
 create or replace macro second_of(moment) as
     extract(hour from moment) * 3600 + extract(minute from moment) * 60 + cast(floor(extract(second from moment)) as integer);
+-- completed months from a moment to the end of a month, which is the next one's first instant
+create or replace macro months_lived(month, begun_at) as month + 1 - month_of(begun_at)
+    - case when extract(day from begun_at) = 1 and second_of(begun_at) = 0 then 0 else 1 end;
+-- months from one bill to the next, at least 1
+create or replace macro term_of(billing, interval_count) as case billing
+    when 'year' then 12 * interval_count
+    when 'month' then interval_count
+    when 'week' then greatest(1, 7 * interval_count // 30)
+    else greatest(1, interval_count // 30)
+end;
 -- what became of a customer between two month ends; started: its first spell began between them
 create or replace macro movement(active_start, active_end, paused_start, paused_end, started) as case
     when active_start and active_end then 'stayed'

@@ -2,8 +2,7 @@
 with paying as (                                     -- completed months since the latest spell began
     select
         k.customer_id, k.first_plan_id, m.mrr_end as mrr,
-        run.report_month + 1 - month_of(s.started_at)
-            - case when extract(day from s.started_at) = 1 and second_of(s.started_at) = 0 then 0 else 1 end as age
+        months_lived(run.report_month, s.started_at) as age
     from mart_customers as k
     cross join run
     inner join mart_customer_months as m on m.customer_id = k.customer_id and m.month = run.report_month and m.mrr_end > 0

@@ -6,8 +6,7 @@ with first_spells as (
         extract(day from s.started_at) as start_day, second_of(s.started_at) as start_second,
         s.ended_on < cast(run.as_of as date) as gone,
         -- completed months from the start to as_of, and from the start to the end (upwards); as_of is a month's first instant
-        run.report_month + 1 - month_of(s.started_at)
-            - case when extract(day from s.started_at) = 1 and second_of(s.started_at) = 0 then 0 else 1 end as observed,
+        months_lived(run.report_month, s.started_at) as observed,
         month_of(s.ended_on) - month_of(s.started_at) as months_apart
     from mart_spells as s cross join run
     where s.spell = 1

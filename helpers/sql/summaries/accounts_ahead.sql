@@ -5,8 +5,7 @@ with begun as (
 paying as (
     select
         k.first_plan_id as plan_id, s.customer_id, s.mrr,
-        run.report_month + 1 - month_of(b.started_at)
-            - case when extract(day from b.started_at) = 1 and second_of(b.started_at) = 0 then 0 else 1 end as age
+        months_lived(run.report_month, b.started_at) as age
     from mart_subscription_months as s
     cross join run
     inner join mart_customers as k on k.customer_id = s.customer_id

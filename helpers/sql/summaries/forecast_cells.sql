@@ -3,12 +3,7 @@ with spans as (                                      -- billed every so many mon
     select
         customer_id, plan_id, subscription_id, full_mrr, paid_from, paid_until,
         month_of(greatest(started_at, coalesce(trial_ended_at, started_at))) as first_month,
-        case billing
-            when 'year' then 12 * interval_count
-            when 'month' then interval_count
-            when 'week' then greatest(1, 7 * interval_count // 30)
-            else greatest(1, interval_count // 30)
-        end as term
+        term_of(billing, interval_count) as term
     from mart_subscriptions
     where pays
 ),
