@@ -5,12 +5,11 @@ from pathlib import Path
 
 import nbformat
 import pandas as pd
-from nbconvert import HTMLExporter
 
 from helpers import tables
 from helpers.contracts import ReportError, definitions
 from helpers.proof import Manifest, changes, flat, plain, read_manifest
-from helpers.runner import HERE, table
+from helpers.runner import page_exporter, table
 
 KEY = ["metric", "dimension", "member"]
 SHOWN = 1000  # rows of a table on the page
@@ -136,6 +135,5 @@ def as_page(old: Path, new: Path, frame: pd.DataFrame, found: dict[str, list[str
                                     limit=SHOWN) for name, part in parts.items()]
     outputs = [nbformat.v4.new_output("display_data", {"text/html": part.data}) for part in shown]
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(outputs=outputs)])
-    exporter = HTMLExporter(template_name="template", extra_template_basedirs=[str(HERE)], exclude_anchor_links=True)
     report = {"title": now.title, "month": now.month, "page": "compare", "page_title": "What changed"}
-    return exporter.from_notebook_node(book, {"report": report})[0]
+    return page_exporter().from_notebook_node(book, {"report": report})[0]

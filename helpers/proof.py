@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from helpers.contracts import ROOT, ReportError
 from helpers.marts import make_demo
 from helpers.params import Params, load_params, parse
-from helpers.runner import NotebookError, code, history, plan, run_report, sha256, table, versions
+from helpers.runner import NotebookError, code, files_below, history, plan, run_report, sha256, table, versions
 from helpers.sources.read import source_files
 
 REMEDY = "Name the folder of a published month, such as outputs/demo/2025-06."
@@ -97,12 +97,6 @@ def verify(folder: Path, say: Callable[[str], object] = print, notebooks: Path =
     if problems or again:
         raise ReportError(str(folder), problems + again, MOVED if lacks else "" if again else SAME)
     return f"equal: {len(manifest.outputs)} files, {len(table(folder / 'metrics.csv'))} rows of metrics"
-
-
-def files_below(folder: Path) -> dict[str, Path]:
-    """What a manifest accounts for, by path."""
-    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    return {name: path for name, path in found.items() if name not in ("manifest.json", "run.log")}
 
 
 def files_now(params: Params) -> tuple[dict[str, str], list[str]]:

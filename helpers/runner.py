@@ -330,10 +330,15 @@ def canonical(run: Run, notebook: Notebook) -> nbformat.NotebookNode:
     return nbformat.reads(text.replace(str(run.settings), f"{folder}/params.yaml").replace(str(run.work), folder), 4)
 
 
+def page_exporter() -> HTMLExporter:
+    """Notebooks to self-contained pages in the look of the report."""
+    return HTMLExporter(template_name="template", extra_template_basedirs=[str(HERE)], exclude_anchor_links=True)
+
+
 def render(run: Run, notebooks: list[Notebook]) -> None:
     """Write a page for each notebook that ran, and the glossary; one that cannot be rendered has failed."""
     ran = [notebook for notebook in notebooks if notebook.executed]
-    exporter = HTMLExporter(template_name="template", extra_template_basedirs=[str(HERE)], exclude_anchor_links=True)
+    exporter = page_exporter()
     first = sorted(ran, key=lambda notebook: notebook.page != "index.html")
     links = [{"name": n.name, "href": n.page, "title": n.title} for n in first]
     report = run.params.report.model_dump() | standing(run) | {
@@ -396,10 +401,7 @@ def write_manifest(run: Run, notebooks: list[Notebook]) -> None:
     """What went in, what it ran on, how each notebook ended, and the SHA-256 of every file made."""
     git = ["git", "-C", str(ROOT), "rev-parse", "--verify", "--quiet", "HEAD"]  # silent before the first commit
     commit = subprocess.run(git, capture_output=True, text=True).stdout.strip() if shutil.which("git") else None
-    outputs = {
-        path.relative_to(run.work).as_posix(): sha256(path)
-        for path in sorted(run.work.rglob("*")) if path.is_file() and path.name != "run.log"
-    }
+    outputs = {name: sha256(path) for name, path in files_below(run.work).items()}
     manifest = {
         "report": run.params.report.model_dump(),
         "params": parse(to_yaml(run.params, run.named), "params.yaml"),
@@ -425,6 +427,12 @@ def history(params: Params) -> dict[str, str]:
     """The SHA-256 of each file of earlier months that a run reads, by its path under params.history."""
     earlier = [path for name, months in HISTORY if (path := params.earlier(name, months)) and path.is_file()]
     return {path.relative_to(ROOT / params.history).as_posix(): sha256(path) for path in earlier}
+
+
+def files_below(folder: Path) -> dict[str, Path]:
+    """What a manifest accounts for, by path: all files of a month but the manifest and the log."""
+    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {name: path for name, path in found.items() if name not in ("manifest.json", "run.log")}
 
 
 def code(notebooks: Sequence[Path]) -> dict[str, str]:
