@@ -40,6 +40,8 @@ create or replace macro as_id(written) as
     case when written like '%.0' then regexp_replace(written, '^([0-9]+)\.0$', '\1') else written end;
 -- an amount in the report's currency; as it is without a rate, and where it would be too large to be anything but an error
 create or replace macro at_rate(amount, rate, below) as case when abs(amount * rate) < below then round(amount * rate, 4) else amount end;
+-- the product of two amounts, for sums of squares: two of 18 digits would be multiplied in 18 and not find room
+create or replace macro times(amount, other) as cast(cast(amount as decimal(20, 4)) * other as decimal(38, 4));
 -- one spelling of an id: without case and runs of blanks; an address without its +tag
 create or replace macro folded_id(written) as lower(regexp_replace(written, '\s+', ' ', 'g'));
 create or replace macro without_tag(written) as regexp_replace(written, '^([^@+]+)\+[^@]*@', '\1@');

@@ -37,8 +37,8 @@ members as (
 )
 select
     dimension, member, count(*) as customers, sum(y) as sum_y, sum(x) as sum_x,
-    sum(cast(y * y as decimal(38, 4))) as sum_yy, sum(cast(x * y as decimal(38, 4))) as sum_xy,
-    sum(cast(x * x as decimal(38, 4))) as sum_xx
+    sum(times(y, y)) as sum_yy, sum(times(x, y)) as sum_xy,
+    sum(times(x, x)) as sum_xx
 from members
 where x <> 0 or y <> 0
 group by dimension, member

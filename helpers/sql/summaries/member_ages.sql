@@ -14,7 +14,7 @@ counted as (
     select
         channel, segment, country, plan_id, spell_months as month, sum(watched * ended) as events,
         sum(watched * (1 - ended)) as censored, 0 as entered, sum(paying) as paying, sum(mrr) as mrr,
-        sum(cast(mrr * mrr as decimal(38, 4))) as mrr_squared, sum(is_new) as new_customers
+        sum(times(mrr, mrr)) as mrr_squared, sum(is_new) as new_customers
     from spells
     group by channel, segment, country, plan_id, spell_months
     union all

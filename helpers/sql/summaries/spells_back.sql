@@ -20,11 +20,11 @@ spells as (
 select
     s.plan_id, s.started_month, s.is_new, s.observed, s.entered, cast(s.end_age as integer) as end_age,
     cast(s.ended_for as integer) as ended_for, cast(e.back as integer) as back, count(*) as people, count(p.mrr) as paying,
-    coalesce(sum(p.mrr), 0) as mrr, coalesce(sum(cast(p.mrr * p.mrr as decimal(38, 4))), 0) as mrr_squared,
+    coalesce(sum(p.mrr), 0) as mrr, coalesce(sum(times(p.mrr, p.mrr)), 0) as mrr_squared,
     -- beside the report month's, for those who paid at both ends
     count(case when p.mrr > 0 then n.mrr end) as paying_both, coalesce(sum(case when p.mrr > 0 then n.mrr end), 0) as mrr_now,
     coalesce(sum(case when n.mrr > 0 then p.mrr end), 0) as mrr_then,
-    coalesce(sum(cast(p.mrr * n.mrr as decimal(38, 4))), 0) as mrr_product
+    coalesce(sum(times(p.mrr, n.mrr)), 0) as mrr_product
 from spells as s
 cross join ends as e
 left join paid as p on p.customer_id = s.customer_id and p.back = e.back

@@ -13,7 +13,7 @@ members as (
 )
 select
     month, dimension, member, count(*) as customers, sum(y) as sum_y, count(*) as sum_x,
-    sum(cast(y * y as decimal(38, 4))) as sum_yy, sum(y) as sum_xy, count(*) as sum_xx
+    sum(times(y, y)) as sum_yy, sum(y) as sum_xy, count(*) as sum_xx
 from members
 group by month, dimension, member
 order by month, dimension, member
