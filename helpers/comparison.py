@@ -9,7 +9,7 @@ import pandas as pd
 from helpers import tables
 from helpers.contracts import ReportError, definitions
 from helpers.proof import Manifest, changes, flat, plain, read_manifest
-from helpers.runner import page_exporter, table
+from helpers.rendering import page_exporter, table
 
 KEY = ["metric", "dimension", "member"]
 SHOWN = 1000  # rows of a table on the page

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,10 +12,12 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from helpers.contracts import ROOT, ReportError
+from helpers.inputs import code, files_below, history, sha256, source_digests, versions
 from helpers.marts import make_demo
-from helpers.params import Params, load_params, parse
-from helpers.runner import NotebookError, code, files_below, history, plan, run_report, sha256, table, versions
-from helpers.sources.read import source_files
+from helpers.params import load_params, parse
+from helpers.plan import plan
+from helpers.rendering import table
+from helpers.runner import NotebookError, run_report
 
 REMEDY = "Name the folder of a published month, such as outputs/demo/2025-06."
 SAME = "Run again, every file came out as it is in the folder."
@@ -82,7 +83,8 @@ def verify(folder: Path, say: Callable[[str], object] = print, notebooks: Path =
         make_demo(params)
         now = flat(parse((folder / "params.yaml").read_bytes(), "params.yaml"))
         problems += changes("setting", flat(manifest.params), now, shown=True)
-        files, lacks = files_now(params)
+        files, lacks = source_digests(params)
+        lacks = [*map(plain, lacks)]
         problems += changes("input", {k: v for k, v in manifest.files.items() if v}, files)
         problems += changes("history", manifest.history, history(params))
         databases = [name for name, source in params.sources.items() if source.url]
@@ -97,20 +99,6 @@ def verify(folder: Path, say: Callable[[str], object] = print, notebooks: Path =
     if problems or again:
         raise ReportError(str(folder), problems + again, MOVED if lacks else "" if again else SAME)
     return f"equal: {len(manifest.outputs)} files, {len(table(folder / 'metrics.csv'))} rows of metrics"
-
-
-def files_now(params: Params) -> tuple[dict[str, str], list[str]]:
-    """The SHA-256 of each file of the sources, named as in the manifest; and the sources that are not there."""
-    found, problems = {}, []
-    for name in [name for name, source in params.sources.items() if source.path]:
-        try:
-            files = source_files(params, name)
-        except ReportError as error:
-            problems.append(plain(str(error)))
-            continue
-        above = os.path.commonpath([path.parent for path in files])
-        found |= {f"{name}: {path.relative_to(above).as_posix()}": sha256(path) for path in files}
-    return found, problems
 
 
 def changes(what: str, then: dict[str, str], now: dict[str, str], shown: bool = False) -> list[str]:

@@ -23,9 +23,10 @@ from helpers import marts
 from helpers.contracts import BELOW, COUNT, FLAG, MONEY, RATE, TABLES, TEXT, TIME, ReportError
 from helpers.demo import FILES, write_demo
 from helpers.engine import SQL, Engine
+from helpers.inputs import sha256
 from helpers.metrics import data_prep
 from helpers.params import Source, load_params
-from helpers.runner import run_report, sha256
+from helpers.runner import run_report
 from helpers.sources import read_source
 from helpers.sources.read import BLANKS
 
@@ -155,7 +156,8 @@ def money(table: str, sheet: Sheet) -> Decimal:
         at = row[places[contract.moment]] if contract.moment in places else ""
         if contract.worth in contract.convert and at not in LATE - ON_AS_OF | EARLY:
             foreign = "currency" in places and row[places["currency"]].strip().upper() == "EUR"
-            value *= Decimal("1.25") if foreign else 1
+            rate = Decimal("1.25") if foreign else Decimal(1)
+            value *= rate if abs(value * rate) < 10**12 else 1  # what is rejected as an error for its size is not converted
         total += half_up(value, MONEY)
     return total
 

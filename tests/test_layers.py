@@ -12,14 +12,15 @@ from helpers.contracts import ROOT
 HELPERS = ROOT / "helpers"
 MODULES = sorted(HELPERS.rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-LINE_BUDGET = 8200
+LINE_BUDGET = 8500
 
 # Each part of helpers, and the parts that it may import beside itself (see design.md): the direction may not turn.
 ALLOWED = {
     "contracts": set(),
     "params": {"contracts"},
     "engine": {"contracts", "params"},
-    "sources": {"contracts", "params", "engine"},
+    "inputs": {"contracts", "params"},
+    "sources": {"contracts", "params", "engine", "inputs"},
     "demo": {"contracts"},
     "marts": {"contracts", "params", "engine", "sources", "demo"},
     "models": set(),
@@ -33,14 +34,18 @@ ALLOWED = {
     "pdf": {"contracts"},
     "safety": {"contracts"},
     "zygote": set(),
-    "runner": {"contracts", "params", "pdf", "safety", "zygote"},      # sees notebooks as files
-    "proof": {"contracts", "params", "sources", "marts", "runner"},
-    "comparison": {"contracts", "tables", "runner", "proof"},
+    "cache": {"params", "inputs"},
+    "plan": {"contracts", "params", "zygote", "cache"},                # sees notebooks as files, as all below do
+    "kernels": {"contracts", "inputs", "safety", "zygote", "cache", "plan"},
+    "rendering": {"contracts", "inputs", "safety", "plan"},
+    "runner": {"contracts", "params", "pdf", "inputs", "safety", "zygote", "plan", "kernels", "rendering"},
+    "proof": {"contracts", "params", "inputs", "marts", "plan", "rendering", "runner"},
+    "comparison": {"contracts", "tables", "rendering", "proof"},
     "__main__": {"contracts", "params", "sources", "demo", "marts", "metrics", "safety", "zygote", "runner", "proof",
                  "comparison"},
 }
 # Statements that act at import, each with its reason where it stands.
-ACTS = {"runner.py": ["sys.modules.setdefault('rfc3987_syntax', None)"]}
+ACTS = dict.fromkeys(("kernels.py", "rendering.py"), ["sys.modules.setdefault('rfc3987_syntax', None)"])
 
 
 def part(dotted: str) -> str:

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from helpers.contracts import ROOT
-from helpers.runner import plan
+from helpers.plan import plan
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 NAMES = ["01_data_prep", "02_ltv_cac", "03_rfm", "04_pricing_tiers", "05_retention", "06_summary"]

@@ -78,7 +78,7 @@ def test_a_fresh_month_is_equal_and_its_folder_only_read(month):
 def test_a_month_below_the_project_is_equal_too(tmp_path, monkeypatch):
     where = project(tmp_path, n01_prep=["# One", COUNTS])
     (tmp_path / "t.csv").write_text(LINES)
-    monkeypatch.setattr("helpers.runner.ROOT", tmp_path)
+    monkeypatch.setattr("helpers.inputs.ROOT", tmp_path)
     folder = run_report(where["params_file"], notebooks=where["notebooks"]).parent
     assert 'run_dir = \\"outputs/toy/2025-06\\"' in (folder / "notebooks" / "01_prep.ipynb").read_text()
     assert verify(folder, notebooks=where["notebooks"]).startswith("equal: ")

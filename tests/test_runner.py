@@ -9,7 +9,9 @@ import nbformat
 import pytest
 
 from helpers.contracts import ReportError
-from helpers.runner import NotebookError, judge, plan, run_report
+from helpers.kernels import judge
+from helpers.plan import plan
+from helpers.runner import NotebookError, run_report
 
 PARAMETERS = 'params_file = "params/demo.yaml"\nmonth = "2025-06"\nrun_dir = "outputs/.work/demo/2025-06"  # kept'
 TITLE = "Acme <script>alert(1)</script> & Söhne"
@@ -226,7 +228,7 @@ def test_a_page_that_cannot_be_rendered_is_a_failure(tmp_path, monkeypatch):
     def broken(*_, **__):
         raise ValueError("no alt text")
 
-    monkeypatch.setattr("helpers.runner.HTMLExporter.from_notebook_node", broken)
+    monkeypatch.setattr("helpers.rendering.HTMLExporter.from_notebook_node", broken)
     with pytest.raises(NotebookError, match="01_a failed in its page: ValueError: no alt text"):
         run_report(**project(tmp_path, n01_a=["# A"]))
     assert not (tmp_path / "out" / "toy" / "2025-06").exists()
@@ -274,7 +276,7 @@ def test_the_summary_needs_all_and_runs_last_whatever_its_number(tmp_path):
 
 
 def test_a_cell_that_never_ran_is_a_failure_without_any_exception():
-    from helpers.runner import Notebook
+    from helpers.plan import Notebook
 
     cells = [nbformat.v4.new_code_cell("a = 1", execution_count=1), nbformat.v4.new_code_cell("b = 2")]
     notebook = Notebook(Path("02_a.ipynb"), "02_a", "02_a.html", "a", executed=nbformat.v4.new_notebook(cells=cells))

@@ -21,7 +21,9 @@ from test_runner import bytes_below, project
 
 from helpers import safety
 from helpers.contracts import ROOT, ReportError
-from helpers.runner import Notebook, NotebookError, judge, run_report
+from helpers.kernels import judge
+from helpers.plan import Notebook
+from helpers.runner import NotebookError, run_report
 from helpers.sources import read
 
 METRICS = ["# One", "import pathlib; pathlib.Path(run_dir, 'metrics.csv').write_text('metric\\nmrr\\n')"]
@@ -246,9 +248,9 @@ def test_a_folder_that_cannot_be_written_to_is_told_before_anything_runs(tmp_pat
 
 
 @pytest.mark.parametrize(("step", "number", "words"), [
-    ("execute.execute_notebook", errno.ENOSPC, "Free space"),  # what is written of the notebook then is cut off
-    ("HTMLExporter.from_notebook_node", errno.ENOSPC, "Free space"),
-    ("write_manifest", errno.EROFS, "Let the user"),
+    ("kernels.execute.execute_notebook", errno.ENOSPC, "Free space"),  # what is written of the notebook then is cut off
+    ("rendering.HTMLExporter.from_notebook_node", errno.ENOSPC, "Free space"),
+    ("runner.write_manifest", errno.EROFS, "Let the user"),
 ])  # fmt: skip
 def test_what_the_disk_refuses_in_a_run_is_told_with_place_and_remedy(tmp_path, monkeypatch, step, number, words):
     where, month = project(tmp_path, n01_prep=["# One"]), month_of(tmp_path / "out" / "toy", "2025-06")
@@ -257,7 +259,7 @@ def test_what_the_disk_refuses_in_a_run_is_told_with_place_and_remedy(tmp_path, 
     def refuse(*_, **__):
         raise OSError(number, os.strerror(number), "/the/place")
 
-    monkeypatch.setattr(f"helpers.runner.{step}", refuse)
+    monkeypatch.setattr(f"helpers.{step}", refuse)
     with pytest.raises(ReportError) as told:
         run_report(**where)
     assert str(told.value).startswith(f"/the/place has 1 problem:\n  - {os.strerror(number)}\n{words}")

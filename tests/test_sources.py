@@ -14,9 +14,10 @@ import yaml
 
 from helpers.contracts import ReportError
 from helpers.engine import Engine
+from helpers.inputs import source_files
 from helpers.marts import judge, settings, stage
 from helpers.params import load_params
-from helpers.sources import read_source, source_files
+from helpers.sources import read_source
 
 HEADER = "customer_id,transacted_at,amount"
 PLAIN = ("customer_id", "transacted_at", "amount")

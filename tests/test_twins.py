@@ -13,8 +13,8 @@ from twins import buying, lifetimes, paying, sources
 
 from helpers.contracts import ROOT
 from helpers.engine import SQL
+from helpers.inputs import source_files
 from helpers.marts import SEGMENTS
-from helpers.sources import source_files
 
 ROUNDED = 2400 * 0.00005  # SQL rounds the product of two amounts to four decimals, for each of up to 2,400 customers
 LINES = 15  # a twin is read beside its query: at most so many lines, docstring left out

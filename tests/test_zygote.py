@@ -13,7 +13,7 @@ import pytest
 from jupyter_client import AsyncKernelManager
 from test_runner import project
 
-from helpers import runner, zygote
+from helpers import kernels, runner, zygote
 from helpers.zygote import Zygote
 
 
@@ -22,7 +22,7 @@ class Kernel:
 
     def __init__(self, parent: Zygote, folder) -> None:
         self.manager, self.noise = AsyncKernelManager(kernel_name="python3"), tempfile.TemporaryFile()
-        self.manager.provisioner = runner.Provisioner(
+        self.manager.provisioner = kernels.Provisioner(
             kernel_id="k", kernel_spec=self.manager.kernel_spec, parent=self.manager)
         self.manager.provisioner.zygote = parent
         asyncio.run(self.manager.start_kernel(cwd=str(folder), stdout=self.noise, stderr=self.noise))

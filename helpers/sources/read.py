@@ -1,8 +1,6 @@
 """Files of a source -> one relation of text in canonical columns, with file, line and time zone of every row."""
 
 import csv
-import glob
-import importlib.util
 import os
 import shutil
 import tempfile
@@ -18,7 +16,8 @@ from python_calamine import CalamineError, load_workbook
 
 from helpers.contracts import COUNT, FLAG, TABLES, TEXT, TIME, ReportError
 from helpers.engine import Engine
-from helpers.params import Params, Source, as_written, nearest
+from helpers.inputs import source_files
+from helpers.params import Params, Source, nearest
 from helpers.sources.database import open_query
 from helpers.sources.sniff import NUMBERS, SAMPLE_LINES, fingerprint, guess_dates, guess_decimal, refuse_damaged, shape_of
 
@@ -46,28 +45,6 @@ class SourceFile:
     ignored_columns: int = 0
     name: str = ""
     columns: tuple[str, ...] = ()  # the canonical ones that it has
-
-
-def source_files(params: Params, table: str) -> list[Path]:
-    """The files of a source, sorted. Raises ReportError where there is none."""
-    path, where, folder = params.sources[table].path, f"sources.{table}.path", params.file.parent
-    if path.startswith("package://"):
-        package, _, path = path.removeprefix("package://").partition("/")
-        spec = importlib.util.find_spec(package) if package.isidentifier() else None  # finds, does not import
-        if spec is None or not spec.submodule_search_locations:
-            raise ReportError(f"{where}: the package {package} is not installed", (), "Of the examples: make examples")
-        folder = Path(spec.submodule_search_locations[0])
-    elif "://" in path:
-        raise ReportError(f"{where}: {path.partition('://')[0]}:// is not read; give a file, folder or glob")
-    found = [path] if os.path.exists(folder / path) else glob.glob(path, root_dir=folder, recursive=True)
-    if os.path.isdir(folder / path):
-        found = [f"{path}/{name}" for name in os.listdir(folder / path) if name[0] not in ".~"]  # hidden, Excel's locks
-    if not (files := sorted((folder / name).resolve() for name in found if (folder / name).is_file())):
-        shown = as_written(params.raw, ("sources", table, "path"))
-        if shown.startswith("..") and "${" not in shown:  # a run's own settings lead far up: the whole path is clearer
-            raise ReportError(f"{where}: there is no file {os.path.normpath(folder / path)}")
-        raise ReportError(f"{where}: there is no file {shown} (relative to {params.file.name})")
-    return files
 
 
 def read_source(engine: Engine, params: Params, table: str) -> list[SourceFile]:

@@ -1,0 +1,215 @@
+"""Notebooks in kernels: started early, run by papermill, judged, and written in a form that two runs share."""
+
+import asyncio
+import os
+import re
+import shutil
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Timer
+
+# nbformat reaches this optional module through jsonschema: 1.7 s of grammars at import, only to check URIs.
+sys.modules.setdefault("rfc3987_syntax", None)
+
+import nbformat  # noqa: E402
+from jupyter_client import AsyncKernelManager  # noqa: E402
+from jupyter_client.provisioning import LocalProvisioner  # noqa: E402
+from nbclient.exceptions import DeadKernelError  # noqa: E402
+from papermill import clientwrap, engines, execute  # noqa: E402
+
+from helpers.cache import Made, link  # noqa: E402
+from helpers.contracts import SPILL  # noqa: E402
+from helpers.inputs import files_below, sha256  # noqa: E402
+from helpers.plan import Notebook, Run  # noqa: E402
+from helpers.safety import ended, refused, remedy  # noqa: E402
+from helpers.zygote import SINGLE, Zygote  # noqa: E402
+
+IMPORTS = "from helpers import charts, marts, pages\nfrom helpers.metrics import ltv_cac"
+
+
+class Provisioner(LocalProvisioner):
+    """Starts a kernel by a fork of the run's zygote; on any trouble an ordinary one, as jupyter_client does, and says why."""
+
+    zygote: Zygote
+    trouble = ""
+
+    async def launch_kernel(self, cmd: list[str], **kwargs) -> dict:
+        try:
+            self.process = self.zygote.fork(cmd[cmd.index("-f") + 1], kwargs["cwd"], kwargs["stdout"].fileno())
+        except (OSError, ValueError) as error:
+            self.trouble = f"an ordinary kernel, for the zygote cannot serve: {error}"
+            return await super().launch_kernel(cmd, **kwargs)
+        self.pid = self.pgid = self.process.pid
+        return self.connection_info
+
+
+def warm(run: Run, notebook: Notebook) -> None:
+    """Start a notebook's kernel and let it import what the notebooks import, early where a processor has time for it."""
+    if run.closed:
+        raise InterruptedError("the run was stopped")
+    notebook.kernel, notebook.noise = AsyncKernelManager(kernel_name="python3"), tempfile.TemporaryFile()
+    how = {"kernel_id": notebook.name, "kernel_spec": notebook.kernel.kernel_spec, "parent": notebook.kernel}
+    notebook.kernel.provisioner = Provisioner(**how)
+    notebook.kernel.provisioner.zygote = run.zygote
+    streams = dict.fromkeys(("stdout", "stderr"), notebook.noise)
+    asyncio.run(notebook.kernel.start_kernel(cwd=str(notebook.path.parent), env=os.environ | SINGLE, **streams))
+    run.log(notebook, notebook.kernel.provisioner.trouble)
+    run.kernels.append(notebook.kernel)
+    client = notebook.kernel.blocking_client()
+    client.start_channels(iopub=False, stdin=False, hb=False, control=False)
+    client.execute(IMPORTS, silent=True, store_history=False)  # not waited for: the first cell will be
+    client.stop_channels()
+
+
+class Engine(engines.NBClientEngine):
+    """papermill's engine, on a kernel of the run, whose noise is kept off the terminal."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man, kernel_name, *, run, notebook, **_) -> None:
+        def on_cell_start(cell: nbformat.NotebookNode, cell_index: int) -> None:
+            if run.closed:
+                raise InterruptedError("the run was stopped")
+            notebook.at = cell_index
+            run.progress(notebook.name, "running", f"cell {cell_index + 1} of {len(nb_man.nb.cells)}")
+
+        how = {"on_cell_start": on_cell_start, "coalesce_streams": True}  # text arrives in pieces cut by chance
+        client = clientwrap.PapermillNotebookClient(nb_man, km=notebook.kernel, kernel_name=kernel_name, **how)
+        process = notebook.kernel.provisioner.process
+        alarm = Timer(run.timeout * 60, process.kill)
+        alarm.start()
+        try:
+            client.execute()
+        except RuntimeError as error:  # so nbclient and jupyter_client say that a kernel has gone
+            if (code := process.poll()) is None or run.closed:
+                raise
+            if alarm.finished.is_set():
+                raise TimeoutError(f"the notebook took longer than {run.timeout:g} minutes. Look what is slow in this "
+                                   "cell, or allow more with --timeout.") from error
+            raise DeadKernelError(ended(code)) from error
+        finally:
+            alarm.cancel()
+            if client.kc:
+                client.kc.stop_channels()
+            asyncio.run(notebook.kernel.shutdown_kernel(now=True))
+
+
+def execute_all(run: Run, stages: list[list[Notebook]], jobs: int) -> None:
+    """Run the stages in turn, each on what those before it made; a failure skips the later stages, not its neighbours."""
+    engines.papermill_engines.register("report", Engine)
+    with ThreadPoolExecutor(jobs) as pool, closing(run):
+        for stage, later in zip(stages, [*stages[1:], []], strict=True):
+            failed = [notebook.name for earlier in stages for notebook in earlier if notebook.error]
+            for notebook in stage if failed else []:
+                run.tell(notebook, "skipped", f"needs {', '.join(failed)}")
+            given, chosen = dict(run.files), [] if failed else [(n, run.cache.key(n.path, n.reads, run.files)) for n in stage]
+            rest = [(notebook, key) for notebook, key in chosen if not reuse(run, notebook, key)]
+            tasks = [pool.submit(run_and_keep, run, notebook, key, given) for notebook, key in rest]
+            tasks += [pool.submit(warm, run, notebook) for notebook in (later[:jobs] if rest else [])]
+            for task in tasks:
+                task.result()
+
+
+def reuse(run: Run, notebook: Notebook, key: str | None) -> bool:
+    """Take what the notebook made before, if nothing that it rests on has changed."""
+    made = None if run.force else run.cache.find(notebook.name, key)
+    if made is None:
+        return False
+    run.cache.take(notebook.name, run.work)
+    run.files |= made.given
+    notebook.title, notebook.seconds = made.title, made.seconds
+    notebook.executed = nbformat.read(run.work / "notebooks" / notebook.path.name, 4)
+    run.tell(notebook, "reused", "nothing that it rests on has changed")
+    return True
+
+
+def run_and_keep(run: Run, notebook: Notebook, key: str | None, given: dict[str, str]) -> None:
+    """Run a notebook, and keep what it makes for later runs where it is known what that rests on."""
+    files = run_notebook(run, notebook, given)
+    made = Made(key=key or "", title=notebook.title, seconds=notebook.seconds, files=files)
+    run.files |= made.given
+    now = run.cache.key(notebook.path, notebook.reads, given)  # the sources may have changed meanwhile, or just been made
+    if now and key in (now, None) and not notebook.error:
+        run.cache.keep(notebook.name, made.model_copy(update={"key": now}), run.work)
+
+
+def run_notebook(run: Run, notebook: Notebook, given: dict[str, str]) -> dict[str, str]:
+    """Execute a notebook on the files that are given, judge it, write its canonical form; the SHA-256 of what it made."""
+    run.tell(notebook, "running")
+    begun, crash, target = datetime.now(UTC), None, run.work / "notebooks" / notebook.path.name
+    aside, settings = run.aside(notebook)
+    settings.write_text(run.cache.settings(notebook.reads), encoding="utf-8")
+    for path in (*given, "params.yaml"):
+        link(run.work / path, aside / path)
+    parameters = {"params_file": str(settings), "month": run.params.report.month, "run_dir": str(aside)}
+    how = {"engine_name": "report", "kernel_name": "python3", "language": "python", "progress_bar": False}
+    try:
+        if notebook.kernel is None:
+            warm(run, notebook)
+        execute.execute_notebook(notebook.path, target, parameters, **how, run=run, notebook=notebook)
+    except Exception as error:  # whatever ended it, the cells say where
+        if refused(error):
+            raise  # they may be half written
+        crash = error
+    with notebook.noise as noise:
+        noise.seek(0)
+        run.log(notebook, noise.read().decode(errors="replace"))
+    notebook.executed = execute.remove_error_markers(nbformat.read(target if target.exists() else notebook.path, 4))
+    judge(notebook, crash)
+    notebook.executed = canonical(run, notebook)
+    nbformat.write(notebook.executed, target)
+    files = gather(run.work, aside) | {f"notebooks/{target.name}": sha256(target)}
+    notebook.seconds = round((datetime.now(UTC) - begun).total_seconds(), 2)
+    run.tell(notebook, "failed" if notebook.error else "done", f"{notebook.seconds:.1f} s")
+    return files
+
+
+def gather(work: Path, aside: Path) -> dict[str, str]:
+    """Move what a notebook made into the folder of the run; the SHA-256 of each file by its path."""
+    found = {path: file for path, file in files_below(aside).items() if not path.startswith(SPILL)}
+    made = {path: file for path, file in found.items() if not (work / path).exists() or not file.samefile(work / path)}
+    for path, file in made.items():
+        (work / path).parent.mkdir(parents=True, exist_ok=True)
+        file.replace(work / path)
+    shutil.rmtree(aside)
+    return {path: sha256(work / path) for path in made}
+
+
+def judge(notebook: Notebook, crash: Exception | None) -> None:
+    """Find the title and the error; papermill's own statuses call cells of killed and left kernels completed."""
+    heading, number = "", 0  # the number its author sees: the injected cell does not count
+    told = (type(crash).__name__, str(crash)) if crash else ("NotRun", "the cell never ran")
+    for index, cell in enumerate(notebook.executed.cells):
+        number += "injected-parameters" not in cell.metadata.get("tags", [])
+        for level, text in re.findall(r"^(#+) +(.+)$", cell.source, re.M) if cell.cell_type == "markdown" else []:
+            notebook.title, heading = text if level == "#" and not heading else notebook.title, text
+        errors = [(output.ename, output.evalue) for output in cell.get("outputs", []) if output.output_type == "error"]
+        never_ran = cell.cell_type == "code" and cell.source.strip() and cell.execution_count is None
+        if errors or never_ran or (crash and index == notebook.at):
+            notebook.ename, evalue = (errors or [told])[0]
+            where = f"cell {number} under '{heading}'" if heading else f"cell {number}"
+            notebook.error = evalue if notebook.ename == "ReportError" else f"{where}: {notebook.ename}: {evalue}"
+            if hint := remedy(notebook.error):  # the user's to mend
+                notebook.ename, notebook.error = "ReportError", f"{notebook.name}, {notebook.error}\n{hint}"
+            return
+
+
+def canonical(run: Run, notebook: Notebook) -> nbformat.NotebookNode:
+    """The executed notebook without times, chance and this machine's paths: two runs are then equal."""
+    notebook.executed.metadata.pop("papermill", None)
+    for number, cell in enumerate(notebook.executed.cells, 1):
+        cell.id = f"cell-{number}"
+        cell.metadata = {k: v for k, v in cell.metadata.items() if v and k not in ("papermill", "execution")}
+        if cell.cell_type == "code":  # warnings name files and processes of this machine: they go to the run log
+            run.log(notebook, "".join(output.text for output in cell.outputs if output.get("name") == "stderr"))
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+        for data in [output.data for output in cell.get("outputs", []) if "data" in output]:
+            if any(kind.startswith(("text/", "image/")) for kind in data if kind != "text/plain"):
+                data["text/plain"] = ""
+    text = re.sub(r" at 0x[0-9a-fA-F]+", "", nbformat.writes(notebook.executed))
+    for path, shown in zip((*run.aside(notebook), run.work), (run.shown, f"{run.shown}/params.yaml", run.shown), strict=True):
+        text = text.replace(str(path), shown)
+    return nbformat.reads(text, 4)

@@ -1,0 +1,127 @@
+"""What a run is to do, and where: its notebooks in stages, its folders, log and kernels."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from helpers.cache import APART, Cache
+from helpers.contracts import ROOT, ReportError
+from helpers.params import Params, nearest
+from helpers.zygote import Zygote
+
+PARAMETERS = "month, params_file, run_dir"
+
+
+@dataclass
+class Notebook:
+    """A notebook of a run. `page`: its file name; `reads`: sections of settings that it alone reads, None where it does not
+    say; `at`: the cell last begun; `noise`: what its kernel says; `ename`, `error`: how it failed."""
+
+    path: Path
+    name: str
+    page: str
+    title: str
+    reads: tuple[str, ...] | None = None
+    status: str = "waiting"
+    seconds: float = 0.0
+    at: int = 0
+    kernel: Any = None  # a jupyter_client.AsyncKernelManager, which is slow to import; below, a NotebookNode
+    noise: IO[bytes] | None = None
+    executed: Any = None
+    ename: str = ""
+    error: str = ""
+
+
+class Run:
+    """A run's folders, log and kernels. named : the folder whose paths are written. files : what notebooks made so far."""
+
+    def __init__(
+        self, params: Params, out: Path, progress: Callable[[str, str, str], object], zygote: Zygote | None,
+        timeout: float = 60, force: bool = False, stands_for: Path | None = None,
+    ) -> None:
+        name, month = params.report.name, params.report.month
+        self.params, self.progress, self.started = params, progress, datetime.now(UTC)
+        self.published, self.work = out / name / month, out / ".work" / name / month
+        self.failed = out / name / ".failed" / month
+        self.named = stands_for or self.published
+        above = self.named.parents[1]
+        self.shown = self.named.relative_to(ROOT if above.is_relative_to(ROOT) else above).as_posix()
+        self.cache = Cache(self.work.with_name(f"{month}.made"), params, self.published, self.shown)
+        self.zygote, self.kernels, self.timeout, self.force = zygote, [], timeout, force
+        self.files: dict[str, str] = {}
+        self.closed = False
+
+    def aside(self, notebook: Notebook) -> tuple[Path, Path]:
+        """The folder in which a notebook works, apart from its neighbours, and the file of its settings."""
+        return self.work / "running" / notebook.name, self.work.with_name(f"{self.work.name}.{notebook.name}.yaml")
+
+    def log(self, notebook: Notebook, text: str) -> None:
+        with (self.work / "run.log").open("a", encoding="utf-8") as file:
+            for line in text.splitlines():
+                file.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {notebook.name}: {line}\n")
+
+    def tell(self, notebook: Notebook, status: str, note: str = "") -> None:
+        notebook.status = status
+        self.log(notebook, f"{status} {note} {notebook.error}")
+        self.progress(notebook.name, status, note)
+
+    def close(self) -> None:
+        """End the kernels still at work: they sit in sessions of their own, where Ctrl-C does not reach them."""
+        self.closed = True
+        for kernel in self.kernels:
+            if process := getattr(kernel.provisioner, "process", None):
+                process.kill()
+        self.zygote.close()
+
+
+def plan(folder: Path, only: Sequence[str]) -> list[list[Notebook]]:
+    """Stages of notebooks that may run side by side: 01_…, the others, …_summary. Refuses unusable notebooks."""
+    paths = sorted(folder.glob("[0-9][0-9]_*.ipynb"), key=lambda path: (path.stem.endswith("_summary"), path.stem))
+    read = {path: json_of(path) for path in paths}
+    problems = [f"{path.name}: {problem}" for path in paths if (problem := unusable(read[path]))]
+    if not paths or problems:
+        raise ReportError(str(folder), problems or ["no notebook is named like 01_data_prep.ipynb"])
+    stems = {name: path.stem for path in paths for name in (path.stem[3:], path.stem)}
+    if unknown := [f"'{name}' is not a notebook{nearest(name, stems)}" for name in only if name not in stems]:
+        raise ReportError("--only", unknown)
+    wanted = {stems[name] for name in only or stems}
+    stages: list[list[Notebook]] = [[], [], []]
+    for path in paths:
+        stage = 2 if path.stem.endswith("_summary") else 0 if path.stem.startswith("01_") else 1
+        if stage == 0 or path.stem in wanted or any(stem.endswith("_summary") for stem in wanted):
+            page = "index.html" if path == paths[-1] else f"{path.stem}.html"
+            reads, title = reads_of(read[path]), path.stem[3:].replace("_", " ")
+            stages[stage].append(Notebook(path, path.stem, page, title, None if reads is None else tuple(reads)))
+    return [stage for stage in stages if stage]
+
+
+def json_of(path: Path) -> dict:
+    """A stored notebook, without the time that nbformat takes to be imported; empty where it is none."""
+    with suppress(ValueError):
+        found = json.loads(path.read_bytes())
+        return found if isinstance(found, dict) and isinstance(found.get("cells"), list) else {}
+    return {}
+
+
+def reads_of(stored: dict) -> Any:
+    return stored.get("metadata", {}).get("ltv_report", {}).get("reads")
+
+
+def unusable(stored: dict) -> str:
+    """Why papermill could not pass the parameters to this notebook; it would only warn, and run on the defaults."""
+    if not stored:
+        return "is no notebook of format 4; open it in JupyterLab and save it again"
+    reads = reads_of(stored)
+    if reads is not None and not (isinstance(reads, list) and all(name in APART for name in reads)):
+        return f"its metadata ltv_report.reads must be a list of {', '.join(APART)} (got {reads!r})"
+    tagged = ["".join(cell["source"]) for cell in stored["cells"] if "parameters" in cell["metadata"].get("tags", [])]
+    found = " and ".join(", ".join(sorted(re.findall(r"^(\w+) *[:=]", text, re.M))) or "nothing" for text in tagged)
+    rule = f"needs exactly one cell tagged 'parameters', which sets {PARAMETERS}"
+    return "" if found == PARAMETERS else f"{rule} (found {found or 'none'})"

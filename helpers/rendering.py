@@ -1,0 +1,92 @@
+"""Pages of notebooks that ran: nbconvert in the look of the report, with its header, badges and glossary."""
+
+import csv
+import sys
+from contextlib import nullcontext
+from datetime import date, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+# nbformat reaches this optional module through jsonschema: 1.7 s of grammars at import, only to check URIs.
+sys.modules.setdefault("rfc3987_syntax", None)
+
+import nbformat  # noqa: E402
+from nbconvert import HTMLExporter  # noqa: E402
+
+from helpers.contracts import BOOKS, definitions, read_yaml  # noqa: E402
+from helpers.inputs import sha256  # noqa: E402
+from helpers.plan import Notebook, Run  # noqa: E402
+from helpers.safety import refused  # noqa: E402
+
+HERE = Path(__file__).parent
+
+
+def page_exporter() -> HTMLExporter:
+    """Notebooks to self-contained pages in the look of the report."""
+    return HTMLExporter(template_name="template", extra_template_basedirs=[str(HERE)], exclude_anchor_links=True)
+
+
+def render(run: Run, notebooks: list[Notebook]) -> None:
+    """Write a page for each notebook that ran, and the glossary; one that cannot be rendered has failed."""
+    ran = [notebook for notebook in notebooks if notebook.executed]
+    exporter = page_exporter()
+    first = sorted(ran, key=lambda notebook: notebook.page != "index.html")
+    links = [{"name": n.name, "href": n.page, "title": n.title} for n in first]
+    report = run.params.report.model_dump() | standing(run) | {
+        "month_label": datetime.strptime(run.params.report.month, "%Y-%m").strftime("%B %Y"),
+        "as_of": run.params.as_of.isoformat(),
+        "pages": [*links, {"name": "glossary", "href": "glossary.html", "title": "Glossary"}],
+        "footer": {"Settings": "params.yaml", "Inputs, versions and checksums": "manifest.json"},
+        "made_with": f"ltv-report {version('ltv-report')}, definitions {sha256(HERE / 'definitions.yaml')[:12]}",
+    }
+    for notebook in ran:
+        context, page = report | {"page": notebook.name, "page_title": notebook.title}, run.work / notebook.page
+        if notebook.status == "reused" and run.cache.page(notebook.name, context, page):
+            continue
+        try:
+            html, _ = exporter.from_notebook_node(notebook.executed, {"report": context})
+            page.write_text(html, encoding="utf-8")
+            if not notebook.error:
+                run.cache.keep_page(notebook.name, context, page)
+        except Exception as error:  # nbconvert, jinja2 and the template raise many kinds; an earlier failure counts
+            if refused(error):
+                raise
+            notebook.ename = notebook.ename or type(error).__name__
+            notebook.error = notebook.error or f"its page: {type(error).__name__}: {error}"
+            run.tell(notebook, "failed", "without a page")
+    if any(notebook.error for notebook in ran):
+        return  # what cannot be rendered would fail here again, and out of the report
+    rules = {rule: terms | run.params.rules.get(rule, {}) for rule, terms in read_yaml("rules.yaml").items()}
+    context = report | {"page": "glossary", "page_title": "Glossary", "glossary": {"metrics": definitions(), "rules": rules}}
+    html, _ = exporter.from_notebook_node(nbformat.v4.new_notebook(), {"report": context})
+    (run.work / "glossary.html").write_text(html, encoding="utf-8")
+
+
+def standing(run: Run) -> dict:
+    """For the header: the day of the newest row, and badges that say how far the month can be trusted; of what was made."""
+    inputs, found, made = (table(run.work / name) for name in ("tables/inputs.csv", "verdicts.csv", "tables/checks.csv"))
+    newest = max((row.get("newest", "")[:10] for row in inputs if row["table"] in BOOKS), default="")
+    badges = []
+    if newest and (age := (run.params.as_of - date.fromisoformat(newest)).days) > run.params.policy.max_staleness_days:
+        badges.append({"kind": "act", "text": f"Newest row {age} days before the month's end"})
+    if made:
+        passed = sum(row["passed"] == "True" for row in made)
+        badges.append({"kind": "good" if passed == len(made) else "act", "text": f"{passed} of {len(made)} checks passed"})
+    tied = [row["passed"] == "True" for row in table(run.work / "tables" / "reconciliation.csv") if row["passed"]]
+    if inputs and not tied:
+        badges.append({"kind": "watch", "text": "Not tied to a ledger"})
+    elif tied:
+        text = "Ties to the ledger" if all(tied) else f"{tied.count(False)} of {len(tied)} ledger figures differ"
+        badges.append({"kind": "good" if all(tied) else "act", "text": text})
+    ready = [row["status"] for row in table(run.work / "tables" / "metric_readiness.csv")]
+    if ready:
+        badges.append({"kind": "", "text": f"{ready.count('ready')} of {len(ready)} metrics ready"})
+    if any(row["provisional"] == "True" for row in found):
+        badges.append({"kind": "act", "text": "Verdicts are provisional"})
+    return {"newest": newest, "badges": badges}
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV that a notebook left; none where it did not get so far."""
+    with path.open(encoding="utf-8", newline="") if path.exists() else nullcontext([]) as lines:
+        return list(csv.DictReader(lines))
