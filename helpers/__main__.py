@@ -68,15 +68,18 @@ class Display:
 def run(
     params: File,
     month: Month = None,
+    months: Annotated[str | None, typer.Option(metavar="FIRST:LAST", help="each month of these, such as 2024-07:2025-06, "
+        "and one page over all of them")] = None,
     only: Annotated[list[str] | None, typer.Option(metavar="NAME ...", help="notebooks to run, such as rfm, with "
         "what they need; publishes nothing")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE ...", help="override settings, such "
         "as policy.horizon_months=24")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="notebooks side by side")] = 2,
-    force: Annotated[bool, typer.Option("--force", help="run everything again (today every run does)")] = False,
+    force: Annotated[bool, typer.Option("--force", help="run what did not change, too")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would run, and run nothing")] = False,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="instead of outputs")] = None,
     pdf: Annotated[bool, typer.Option("--pdf", help="also print all pages into one report.pdf; needs Chromium")] = False,
+    timings: Annotated[bool, typer.Option("--timings", help="show where each second went")] = False,
     timeout: Annotated[float, typer.Option(min=0.01, metavar="MINUTES", help="end a notebook that takes longer")] = 60,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object a line, for schedulers")] = False,
 ) -> None:
@@ -84,15 +87,24 @@ def run(
     from helpers.safety import heed_signals, refusal
     from helpers.zygote import Zygote
 
+    if months and (month or only):
+        raise typer.BadParameter("--months goes with neither --month nor --only")
     heed_signals()
     zygote = None if dry_run else Zygote()  # it imports while this process does
+    from helpers.plan import SPENT
     from helpers.runner import NotebookError, run_report
 
     display = Display(as_json)
     try:
         with display.live:
-            page = run_report(params, month, only or (), set_ or (), jobs, force, dry_run, out, pdf, timeout,
-                              progress=display, zygote=zygote)
+            how = {"overrides": set_ or (), "jobs": jobs, "force": force, "dry_run": dry_run, "out": out, "pdf": pdf,
+                   "timeout": timeout, "progress": display, "zygote": zygote}
+            if months:
+                from helpers.months import run_months
+
+                page = run_months(params, months, **how)
+            else:
+                page = run_report(params, month, only or (), **how)
     except (ReportError, NotebookError, KeyboardInterrupt, OSError) as error:
         told = refusal(error) if isinstance(error, OSError) else error
         code = 3 if isinstance(told, NotebookError) else 130 if isinstance(told, KeyboardInterrupt) else 1
@@ -103,6 +115,9 @@ def run(
     finally:
         if zygote:
             zygote.close()
+    if timings and not dry_run:
+        for log in sorted(page.parent.glob("*/run.log")) if months else [page.parent / "run.log"]:
+            print(f"{log.parent.name}:", *log.read_text(encoding="utf-8").partition(SPENT)[2].splitlines(), sep="\n  ")
     for path in [] if dry_run else sorted(page.parent.glob("*.html")) if only or as_json else [page]:
         print(path) if not as_json else display.line("page", notebook=path.stem, page=str(path))
     display.line("end", exit_code=0, error=None, page=None if dry_run else str(page))

@@ -128,7 +128,9 @@ def reuse(run: Run, notebook: Notebook, key: str | None) -> bool:
 
 def run_and_keep(run: Run, notebook: Notebook, key: str | None, given: dict[str, str]) -> None:
     """Run a notebook, and keep what it makes for later runs where it is known what that rests on."""
-    files = run_notebook(run, notebook, given)
+    with run.clock(notebook.name) as details:
+        files = run_notebook(run, notebook, given)
+        details += notebook.slowest
     made = Made(key=key or "", title=notebook.title, seconds=notebook.seconds, files=files)
     run.files |= made.given
     now = run.cache.key(notebook.path, notebook.reads, given)  # the sources may have changed meanwhile, or just been made
@@ -159,6 +161,7 @@ def run_notebook(run: Run, notebook: Notebook, given: dict[str, str]) -> dict[st
         run.log(notebook, noise.read().decode(errors="replace"))
     notebook.executed = execute.remove_error_markers(nbformat.read(target if target.exists() else notebook.path, 4))
     judge(notebook, crash)
+    notebook.slowest = slowest(notebook.executed.cells)
     notebook.executed = canonical(run, notebook)
     nbformat.write(notebook.executed, target)
     files = gather(run.work, aside) | {f"notebooks/{target.name}": sha256(target)}
@@ -195,6 +198,16 @@ def judge(notebook: Notebook, crash: Exception | None) -> None:
             if hint := remedy(notebook.error):  # the user's to mend
                 notebook.ename, notebook.error = "ReportError", f"{notebook.name}, {notebook.error}\n{hint}"
             return
+
+
+def slowest(cells: list[nbformat.NotebookNode], most: int = 4) -> list[str]:
+    """The time of all cells, and of those that took longest, under their headings; papermill noted it."""
+    heading, took = "the top", []
+    for cell in cells:
+        heading = ([heading] + re.findall(r"^#+ +(.+)$", cell.source, re.M))[-1] if cell.cell_type == "markdown" else heading
+        took.append((cell.metadata.get("papermill", {}).get("duration") or 0, heading))
+    longest = [f"{seconds:.2f} under '{name}'" for seconds, name in sorted(took, reverse=True)[:most] if seconds > 0.05]
+    return [f"cells {sum(seconds for seconds, _ in took):.2f}", *longest]
 
 
 def canonical(run: Run, notebook: Notebook) -> nbformat.NotebookNode:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from helpers.params import Params, nearest
 from helpers.zygote import Zygote
 
 PARAMETERS = "month, params_file, run_dir"
+SPENT = "Where the time went"  # from there on, run.log says so
 
 
 @dataclass
@@ -35,6 +36,7 @@ class Notebook:
     kernel: Any = None  # a jupyter_client.AsyncKernelManager, which is slow to import; below, a NotebookNode
     noise: IO[bytes] | None = None
     executed: Any = None
+    slowest: tuple[str, ...] | list[str] = ()
     ename: str = ""
     error: str = ""
 
@@ -56,6 +58,7 @@ class Run:
         self.cache = Cache(self.work.with_name(f"{month}.made"), params, self.published, self.shown)
         self.zygote, self.kernels, self.timeout, self.force = zygote, [], timeout, force
         self.files: dict[str, str] = {}
+        self.steps: list[tuple[float, float, str]] = []
         self.closed = False
 
     def aside(self, notebook: Notebook) -> tuple[Path, Path]:
@@ -72,13 +75,25 @@ class Run:
         self.log(notebook, f"{status} {note} {notebook.error}")
         self.progress(notebook.name, status, note)
 
+    @contextmanager
+    def clock(self, step: str) -> Iterator[list[str]]:
+        """Note when a step began and how long it took, with the details that are put into the list."""
+        began, details = datetime.now(UTC), []
+        yield details
+        seconds = (datetime.now(UTC) - began).total_seconds()
+        self.steps.append(((began - self.started).total_seconds(), seconds, "; ".join([step, *details])))
+
+    def spent(self) -> str:
+        """Where each second went so far: when each step began and how long it took, in seconds."""
+        lines = [f"{began:7.2f} {seconds:7.2f}  {step}" for began, seconds, step in sorted(self.steps)]
+        return "\n".join([SPENT, " begins seconds", *lines, ""])
+
     def close(self) -> None:
         """End the kernels still at work: they sit in sessions of their own, where Ctrl-C does not reach them."""
         self.closed = True
         for kernel in self.kernels:
             if process := getattr(kernel.provisioner, "process", None):
                 process.kill()
-        self.zygote.close()
 
 
 def plan(folder: Path, only: Sequence[str]) -> list[list[Notebook]]:

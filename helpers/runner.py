@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,8 +35,8 @@ def run_report(
     pdf : also print all pages into one report.pdf, with Chromium.
     timeout : minutes that a notebook may take.
     progress : called from several threads with a notebook's name, its status and a note.
-    zygote : of whom kernels are forked, if it was started ahead. stands_for : a published folder that this run is to be
-    held against: the paths that it writes are those of a run into that folder.
+    zygote : of whom kernels are forked, if it was started ahead; the caller closes it. stands_for : a published folder
+    that this run is to be held against: the paths that it writes are those of a run into that folder.
     Returns the last page: index.html. Raises ReportError for what the user can fix, NotebookError for other failures.
     """
     params, out = load_params(params_file, month, overrides), (ROOT / (out or "outputs")).resolve()
@@ -54,7 +54,7 @@ def run_report(
         progress(notebook.name, "would run" if dry_run else "waiting", "")
     if dry_run:
         return page
-    with guard(run.published, run.work):
+    with guard(run.published, run.work), nullcontext(zygote) if zygote else closing(Zygote()) as run.zygote:
         make(run, stages, jobs, bool(only), pdf)
     return page
 
@@ -80,9 +80,9 @@ def stands(run: Run, stages: list[list[Notebook]], pdf: bool) -> bool:
 
 def make(run: Run, stages: list[list[Notebook]], jobs: int, only: bool, pdf: bool) -> None:
     """Execute, render and account for the notebooks; publish them all, or give up on all. only : publish nothing."""
-    run.zygote = run.zygote or Zygote()  # it imports while this process does
-    from helpers.kernels import execute_all
-    from helpers.rendering import render
+    with run.clock("imports of papermill and nbconvert"):
+        from helpers.kernels import execute_all
+        from helpers.rendering import render
 
     chosen = [notebook for stage in stages for notebook in stage]
     shutil.rmtree(run.work, ignore_errors=True)
@@ -90,13 +90,17 @@ def make(run: Run, stages: list[list[Notebook]], jobs: int, only: bool, pdf: boo
     (run.work / "params.yaml").write_text(to_yaml(run.params, run.named), encoding="utf-8")
     execute_all(run, stages, jobs)
     shutil.rmtree(run.work / "running", ignore_errors=True)
-    render(run, chosen)
+    with run.clock("pages"):
+        render(run, chosen)
     if pdf and not any(notebook.error for notebook in chosen):
         pages = sorted(run.work.glob("*.html"), key=lambda path: (path.stem != "index", path.stem))
         print_pdf(pages, run.work / "report.pdf", run.params.report.title, run.params.as_of)
     if not only:
         shutil.rmtree(run.work / "parts", ignore_errors=True)  # what the pages handed to the summary
-    write_manifest(run, chosen)
+    with run.clock("manifest"):
+        write_manifest(run, chosen)
+    with (run.work / "run.log").open("a", encoding="utf-8") as log:
+        log.write(run.spent())
     if failed := [notebook for notebook in chosen if notebook.error]:
         give_up(run, failed, kept=run.work if only else run.failed)
     if not only:

@@ -12,7 +12,7 @@ from helpers.contracts import ROOT
 HELPERS = ROOT / "helpers"
 MODULES = sorted(HELPERS.rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-LINE_BUDGET = 8500
+LINE_BUDGET = 8650
 
 # Each part of helpers, and the parts that it may import beside itself (see design.md): the direction may not turn.
 ALLOWED = {
@@ -41,8 +41,9 @@ ALLOWED = {
     "runner": {"contracts", "params", "pdf", "inputs", "safety", "zygote", "plan", "kernels", "rendering"},
     "proof": {"contracts", "params", "inputs", "marts", "plan", "rendering", "runner"},
     "comparison": {"contracts", "tables", "rendering", "proof"},
-    "__main__": {"contracts", "params", "sources", "demo", "marts", "metrics", "safety", "zygote", "runner", "proof",
-                 "comparison"},
+    "months": {"contracts", "params", "tables", "charts", "findings", "zygote", "rendering", "runner"},
+    "__main__": {"contracts", "params", "sources", "demo", "marts", "metrics", "safety", "zygote", "plan", "runner",
+                 "months", "proof", "comparison"},
 }
 # Statements that act at import, each with its reason where it stands.
 ACTS = dict.fromkeys(("kernels.py", "rendering.py"), ["sys.modules.setdefault('rfc3987_syntax', None)"])
