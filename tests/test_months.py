@@ -15,7 +15,8 @@ WRITES = ["# All", "import pathlib", "value = 2.5 + int(month[-2:])",
           f"row = f'{HEAD}\\nltv_to_cac,all,all,{{month}},{{value}},{{value - 1}},{{value + 1}},9,ratio,,\\n'",
           "pathlib.Path(run_dir, 'metrics.csv').write_text(row)"]
 FINDS = ["# First", "import pathlib, yaml; history = yaml.safe_load(pathlib.Path(params_file).read_text())['history']",
-         "print(sorted(path.parent.name for path in pathlib.Path(history or '/none', 'toy').glob('*/metrics.csv') if path.parent.name < month))"]
+         "found = [path.parent.name for path in pathlib.Path(history or '/none', 'toy').glob('*/metrics.csv')]",
+         "print(sorted(name for name in found if name < month))"]
 
 
 def settings(where: dict, history) -> dict:
@@ -32,7 +33,7 @@ def where(tmp_path):
 
 def shown(page) -> str:
     cells = json.loads((page / "notebooks" / "01_prep.ipynb").read_text())["cells"]
-    return "".join(cells[4]["outputs"][0]["text"]).strip()
+    return "".join(cells[5]["outputs"][0]["text"]).strip()
 
 
 def test_months_are_made_in_order_and_each_finds_those_before_it(where):
@@ -65,7 +66,7 @@ def test_a_month_that_fails_is_named_and_ends_those_that_need_it(where, history)
     path, events = where["notebooks"] / "01_prep.ipynb", {}
     path.write_text(path.read_text().replace("print(", "assert month != '2025-02'; print("))
     where = settings(where, history and str(where["out"]))
-    with pytest.raises(NotebookError, match="^2025-02: 01_prep failed in cell 4 under 'First': AssertionError") as told:
+    with pytest.raises(NotebookError, match="^2025-02: 01_prep failed in cell 5 under 'First': AssertionError") as told:
         run_months(months="2025-01:2025-03", **where, progress=lambda name, status, note: events.update({name: status}))
     assert "2025-03" not in str(told.value)
     published = sorted(path.name for path in (where["out"] / "toy").glob("2025-*"))
