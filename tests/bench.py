@@ -1,4 +1,4 @@
-"""Wall time of the demo report against papermill and nbconvert by hand: the same notebooks, in turn, medians.
+"""Wall times of the demo report, medians: against papermill and nbconvert by hand, run again, and month by month.
 
 Run by `make bench`; writes nothing but what the two ways write into a temporary folder.
 """
@@ -9,43 +9,72 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-MONTH = "2025-06"
+MONTHS = [f"2024-{month:02}" for month in range(7, 13)] + [f"2025-{month:02}" for month in range(1, 7)]
+REPEATS = 5
 
 
-def by_kit(out: Path) -> None:
-    subprocess.run([BIN / "ltv-report", "run", "params/demo.yaml", "--out", out], cwd=ROOT, check=True, capture_output=True)
+def kit(out: Path, *words: str) -> str:
+    command = [BIN / "ltv-report", "run", "params/demo.yaml", "--out", out, *words]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
 
 def by_hand(out: Path) -> None:
     for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
         executed = out / notebook.name
-        parameters = ["-p", "params_file", "params/demo.yaml", "-p", "month", MONTH, "-p", "run_dir", str(out / "run")]
+        parameters = ["-p", "params_file", "params/demo.yaml", "-p", "month", MONTHS[-1], "-p", "run_dir", str(out / "run")]
         subprocess.run([BIN / "papermill", notebook, executed, *parameters], cwd=ROOT, check=True, capture_output=True)
         subprocess.run([BIN / "jupyter", "nbconvert", "--to", "html", executed], cwd=ROOT, check=True, capture_output=True)
 
 
-def seconds(way, folder: Path) -> float:
-    folder.mkdir()
+def seconds(way: Callable, *words) -> float:
     start = time.perf_counter()
-    way(folder)
+    way(*words)
     return time.perf_counter() - start
 
 
-def main(repeats: int = 3) -> None:
+def steps(out: Path) -> dict[str, tuple[float, float]]:
+    """When each step of the run in a folder began, and how long it took, as the end of its log says."""
+    lines = (out / "demo" / MONTHS[-1] / "run.log").read_text().partition(" begins seconds\n")[2].splitlines()
+    return {words[2].rstrip(";"): (float(words[0]), float(words[1])) for words in map(str.split, lines)}
+
+
+def main() -> None:
     os.environ["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    times: dict[str, list[float]] = {}
+
+    def note(name: str, took: float) -> None:
+        times.setdefault(name, []).append(took)
+        print(f"{name}: {took:.1f} s", flush=True)
+
     with tempfile.TemporaryDirectory() as name:
-        by_kit(Path(name) / "warm")  # makes the demo's files, so that neither way pays for them
-        times = {by_kit: [], by_hand: []}
-        for turn in range(repeats):
-            for way in times:
-                times[way].append(seconds(way, Path(name) / f"{way.__name__}{turn}"))
-                print(f"{way.__name__}: {times[way][-1]:.1f} s", flush=True)
-    kit, hand = (statistics.median(times[way]) for way in (by_kit, by_hand))
-    print(f"medians of {repeats}: kit {kit:.1f} s, by hand {hand:.1f} s, ratio {kit / hand:.2f}")
+        folders = (Path(name) / f"{number}" for number in count())
+        kit(next(folders))  # makes the demo's files, so that neither way pays for them
+        for turn in range(REPEATS):
+            own, hand = next(folders), next(folders)
+            hand.mkdir()
+            note("kit", seconds(kit, own))
+            note("by hand", seconds(by_hand, hand))
+            took = {step: took for step, (_, took) in steps(own).items()}
+            side = [took[step] for step in took if step[:2] in ("02", "03", "04", "05")]
+            note("overhead", times["kit"][-1] - took["01_data_prep"] - max(*side, sum(side) / 2) - took["06_summary"])
+            note("nothing changed", seconds(kit, own))
+            note("one setting of 05", seconds(kit, own, "--set", f"retention.cohorts={turn + 5}"))
+            note("05 alone", steps(own)["05_retention"][1])
+        span, apart = f"{MONTHS[0]}:{MONTHS[-1]}", next(folders)
+        note("12 months in one call", seconds(kit, next(folders), "--months", span))
+        note("12 runs", sum(seconds(kit, apart, "--month", month) for month in MONTHS))
+        note("12 months side by side", seconds(kit, next(folders), "--months", span, "--set", "history=null"))
+    medians = {name: statistics.median(all_of) for name, all_of in times.items()}
+    for name, median in medians.items():
+        print(f"| {name} | {', '.join(f'{took:.1f}' for took in times[name])} | {median:.1f} |")
+    for one, other in (("kit", "by hand"), ("12 months in one call", "12 runs"), ("12 months side by side", "12 runs")):
+        print(f"{one} ÷ {other}: {medians[one] / medians[other]:.2f}")
 
 
 if __name__ == "__main__":

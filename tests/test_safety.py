@@ -16,6 +16,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from test_cache import declare
 from test_main import call, toy  # noqa: F401
 from test_runner import bytes_below, project
 
@@ -164,12 +165,18 @@ def test_a_month_is_whole_wherever_its_replacement_is_killed(tmp_path, monkeypat
 
 @pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.long)])
 def test_a_run_killed_at_a_random_moment_leaves_the_month_whole_and_the_next_succeeds(tmp_path, kills):
-    """In the long test the next run follows each kill; in the short one six kills in a row."""
-    where = project(tmp_path, n01_prep=METRICS, n02_summary=["# Two", "import time; time.sleep(0.5)"])
-    begun = time.monotonic()
+    """In the long test the next run follows each kill; in the short one six kills in a row. What is kept for later runs is
+    killed along, and what the next run makes of it is what a run of everything makes."""
+    copies = ["# One", "import pathlib; text = pathlib.Path(params_file, '../../../../t.csv').resolve().read_text()",
+              "pathlib.Path(run_dir, 'metrics.csv').write_text('metric\\n' + text)"]
+    where = project(tmp_path, n01_prep=copies, n02_summary=["# Two", "import time; time.sleep(0.5)", "print(run_dir)"])
+    declare(where, n01_prep=[], n02_summary=[])
+    source, begun = tmp_path / "t.csv", time.monotonic()
+    source.write_text("-1")
     assert start(where).wait(300) == 0
     took, chance, month = time.monotonic() - begun, random.Random(kills), where["out"] / "toy" / "2025-06"
     for kill in range(kills):
+        source.write_text(str(kill))  # else nothing would be run
         process = start(where)
         time.sleep(chance.uniform(0, took))
         process.kill()
@@ -178,9 +185,12 @@ def test_a_run_killed_at_a_random_moment_leaves_the_month_whole_and_the_next_suc
         if kills > 10 or kill == kills - 1:
             process = start(where)
             assert process.wait(300) == 0, process.stderr.read()
-            assert is_whole(month)
-            assert not [path for path in (where["out"] / ".work").rglob("*") if path.is_file()]
+            assert is_whole(month) and (month / "metrics.csv").read_text() == f"metric\n{kill}"
+            assert not [path for path in (where["out"] / ".work" / "toy").iterdir() if path.name != "2025-06.made"]
             assert {path.name for path in month.parent.iterdir()} == {"2025-06", "history"}
+    reused = bytes_below(month)
+    run_report(**where, force=True)
+    assert {name for name, text in bytes_below(month).items() if reused[name] != text} <= {"manifest.json", "run.log"}
 
 
 # Interruptions
