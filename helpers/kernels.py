@@ -91,6 +91,7 @@ class Engine(engines.NBClientEngine):
                                    "cell, or allow more with --timeout.") from error
             raise DeadKernelError(ended(code)) from error
         finally:
+            notebook.executed = nb_man.nb
             alarm.cancel()
             if client.kc:
                 client.kc.stop_channels()
@@ -151,7 +152,8 @@ def run_notebook(run: Run, notebook: Notebook, given: dict[str, str]) -> dict[st
     try:
         if notebook.kernel is None:
             warm(run, notebook)
-        execute.execute_notebook(notebook.path, target, parameters, **how, run=run, notebook=notebook)
+        # without a file: papermill would write the notebook anew before and after each cell
+        execute.execute_notebook(notebook.path, None, parameters, **how, run=run, notebook=notebook)
     except Exception as error:  # whatever ended it, the cells say where
         if refused(error):
             raise  # they may be half written
@@ -159,7 +161,7 @@ def run_notebook(run: Run, notebook: Notebook, given: dict[str, str]) -> dict[st
     with notebook.noise as noise:
         noise.seek(0)
         run.log(notebook, noise.read().decode(errors="replace"))
-    notebook.executed = execute.remove_error_markers(nbformat.read(target if target.exists() else notebook.path, 4))
+    notebook.executed = execute.remove_error_markers(notebook.executed or nbformat.read(notebook.path, 4))
     judge(notebook, crash)
     notebook.slowest = slowest(notebook.executed.cells)
     notebook.executed = canonical(run, notebook)
