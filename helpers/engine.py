@@ -65,6 +65,11 @@ class Engine:
         nullable = [name for name, kind in frame.dtypes.items() if isinstance(kind, pd.Int32Dtype | pd.Int64Dtype)]
         return frame.astype(dict.fromkeys(nullable, "float64"))
 
+    def rows(self, name: str, column: str, value: int) -> pd.DataFrame:
+        """The rows of what was set aside under `name` with a value, in their order; decimals arrive as float64."""
+        found = self.table(name).filter(Col(column) == Const(value)).order("file_row_number")
+        return found.select(*[Col(of) for of in found.columns if of != "file_row_number"]).df()
+
     def table(self, name: str) -> duckdb.DuckDBPyRelation:
         """A table or view by name, as a relation: rows stay in the engine."""
         return self.connection.table(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -68,6 +68,11 @@ class Book:
     def frame(self, query: str) -> pd.DataFrame:
         """The result of a summary query, such as `summaries/months`."""
         return self.engine.frame(query, **self._names(query))
+
+    def pieces(self, query: str, column: str) -> Callable[[int], pd.DataFrame]:
+        """The result of a summary of many rows, made once and read by the piece: value of `column` -> its rows, in order."""
+        self.engine.set_aside("pieces", query)
+        return lambda value: self.engine.rows("pieces", column, value)
 
     def sql(self, query: str) -> str:
         names = self._names(query)
