@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import betainc, betaincinv, betaln, digamma, expit, gammaln, hyp2f1, polygamma, xlogy
 
 from .intervals import Estimate
-from .likelihood import PART, maximise, refit, resample
+from .likelihood import MANY, PART, at_once, maximise, refit, resample
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,13 @@ def predict_total(model: BgNbd, refits, x, t_x, T, weights, t: float, confidence
     A draw is the total that a refit expects of its own customers, plus normal noise of a total's exact variance.
     """
     x, t_x, T, weights = (np.asarray(values) for values in (x, t_x, T, weights))
-    drawn = resample(weights, len(refits), seed)
     (of_x, of_T), which = pairs(x, T)
 
     def expected(of):
         return of.ahead(t, of_x, of_T)[which] * of.alive(x, t_x, T)
 
-    totals = [w @ expected(BgNbd(*p)) for p, w in zip(refits, drawn, strict=True)]
+    drawn = zip(refits, resample(weights, len(refits), seed), strict=True)
+    totals = at_once(lambda pair: pair[1] @ expected(BgNbd(*pair[0])), drawn, long=len(x) > MANY)
     noise = np.sqrt(weights @ variance(model, x, t_x, T, t))
     totals += np.random.default_rng([seed, 1]).normal(0, noise, len(totals))
     low, high = np.quantile(totals, [0.5 - confidence / 2, 0.5 + confidence / 2]).tolist()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain, islice
+from itertools import islice
 
 import numpy as np
 
@@ -88,15 +88,14 @@ def refit(objective_of: Callable, parameters, weights, draws: int, seed: int) ->
         objective = objective_of(drawn)
         return maximise(objective, begin, curvature, objective.start)[0]
 
-    return np.exp(two_at_a_time(fitted, resample(weights, draws, seed)))
+    return np.exp(at_once(fitted, resample(weights, draws, seed), long=len(weights) > MANY))
 
 
-def two_at_a_time(work: Callable, samples: Iterator[np.ndarray]) -> list:
+def at_once(work: Callable, samples: Iterator, *, long: bool) -> list:
     """What `work` makes of samples, in their order; of long ones two are in work, and in memory, at a time."""
-    first = next(samples)
-    if len(first) < MANY:
-        return [work(first), *map(work, samples)]
-    done, samples = [], chain([first], samples)
+    if not long:
+        return [*map(work, samples)]
+    done = []
     with ThreadPoolExecutor(2) as pool:  # numpy leaves the interpreter to others while it works
         while pair := [*islice(samples, 2)]:
             done += pool.map(work, pair)
