@@ -17,14 +17,15 @@ SQL = Path(__file__).parent / "sql"
 # No dictionary for columns of many values, such as ids: it costs time, and no space is saved.
 PARQUET = "format parquet, parquet_version v2, dictionary_size_limit 1000, compression zstd, compression_level 3"
 MEMORY = "1300MB"  # beyond it DuckDB spills to disk: a run stays below 2 GB with Python and pandas
+BESIDE = "800MB"  # the same where notebooks fit models beside it, below 1.5 GB
 
 
 class Engine:
     """DuckDB in this process. A query is the name of a file under helpers/sql, such as `marts/customers`."""
 
-    def __init__(self, spill: Path | None = None) -> None:
-        """spill : folder in which one of this engine's own, gone with it, takes what leaves no room in memory."""
-        self.connection = duckdb.connect(config={"autoinstall_known_extensions": "false", "memory_limit": MEMORY})
+    def __init__(self, spill: Path | None = None, memory: str = MEMORY) -> None:
+        """spill : folder in which one of this engine's own, gone with it, takes what leaves no room in `memory`."""
+        self.connection = duckdb.connect(config={"autoinstall_known_extensions": "false", "memory_limit": memory})
         self.spill = TemporaryDirectory(prefix=SPILL, dir=spill) if spill else None
         if self.spill:
             self.connection.execute("set temp_directory = $folder", {"folder": self.spill.name})
@@ -64,6 +65,11 @@ class Engine:
         frame = self._run(query, **names).df()
         nullable = [name for name, kind in frame.dtypes.items() if isinstance(kind, pd.Int32Dtype | pd.Int64Dtype)]
         return frame.astype(dict.fromkeys(nullable, "float64"))
+
+    def rows(self, name: str, column: str, value: int) -> pd.DataFrame:
+        """The rows of what was set aside under `name` with a value, in their order; decimals arrive as float64."""
+        found = self.table(name).filter(Col(column) == Const(value)).order("file_row_number")
+        return found.select(*[Col(of) for of in found.columns if of != "file_row_number"]).df()
 
     def table(self, name: str) -> duckdb.DuckDBPyRelation:
         """A table or view by name, as a relation: rows stay in the engine."""

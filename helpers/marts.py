@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,7 +15,7 @@ import yaml
 
 from helpers.contracts import BELOW, BOOKS, DERIVED, KEPT, MARTS, ROOT, TABLES, ReportError
 from helpers.demo import FILES, recipe, write_demo
-from helpers.engine import Engine, read_sql, template
+from helpers.engine import BESIDE, Engine, read_sql, template
 from helpers.params import Params, Policy, load_params, month_index, month_label, month_start
 from helpers.sources import SourceFile, damaged, read_source
 
@@ -68,6 +68,11 @@ class Book:
     def frame(self, query: str) -> pd.DataFrame:
         """The result of a summary query, such as `summaries/months`."""
         return self.engine.frame(query, **self._names(query))
+
+    def pieces(self, query: str, column: str) -> Callable[[int], pd.DataFrame]:
+        """The result of a summary of many rows, made once and read by the piece: value of `column` -> its rows, in order."""
+        self.engine.set_aside("pieces", query)
+        return lambda value: self.engine.rows("pieces", column, value)
 
     def sql(self, query: str) -> str:
         names = self._names(query)
@@ -279,7 +284,7 @@ def open_book(params_file: str, month: str | None, run_dir: str) -> Book:
     if missing:
         remedy = "01_data_prep makes them: run it first, with the same run_dir."
         raise ReportError(f"{run_dir} holds no marts yet", remedy=remedy)
-    engine = Engine(folder)
+    engine = Engine(folder, BESIDE)
     settings(engine, params)
     for name in MARTS:
         engine.register(f"mart_{name}", folder / "marts" / f"{name}.parquet")

@@ -77,9 +77,9 @@ class Page:
             self.skipped[section] = needs
         return tables.skip_box(section, needs, TABLES[needs.split(" or ")[0]].unlocks) if section else HTML("")
 
-    def query(self, name: str) -> HTML:
-        """The SQL behind a section and its first ten rows, folded."""
-        return tables.query_box(name, self.book.sql(name), self.book.frame(name))
+    def query(self, name: str, found: pd.DataFrame | None = None) -> HTML:
+        """The SQL behind a section and its first ten rows, folded. found : its result where it is at hand."""
+        return tables.query_box(name, self.book.sql(name), self.book.frame(name) if found is None else found)
 
     def unknown(self, metrics: pd.DataFrame, name: str) -> str:
         """Why a company-wide metric of the month has no value, from its method; nothing where it has one."""

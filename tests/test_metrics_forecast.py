@@ -177,7 +177,7 @@ def test_later_months_change_no_earlier_forecast(demo_book):
 
 @pytest.fixture(scope="module")
 def tables(cdnow_book):
-    return cdnow_book.frames([*ahead.QUERIES, "months"])
+    return cdnow_book.frames([*ahead.QUERIES, "forecast_sales", "months"])
 
 
 class TestSales:
@@ -208,7 +208,7 @@ class TestSales:
 
     def test_a_refused_model_makes_no_forecast(self, tables, cdnow_book):
         how = {"subscriptions": False, "policy": Policy(), "terms": LtvCac()}
-        found = ahead.forecast(tables, cdnow_book.month, refused="too regular", **how)
+        found = ahead.forecast(tables, None, cdnow_book.month, refused="too regular", **how)
         assert found["forecast_12m"].empty and found["forecast_backtest"].empty
         assert list(found["forecast_12m"]) == ahead.COLUMNS and list(found["forecast_backtest"]) == ahead.BACKTEST
 
@@ -277,7 +277,7 @@ def test_the_sentence_tells_the_sum_and_how_earlier_ones_did():
 def test_the_tables_of_the_demo_company(demo_book):
     tables = demo_book.frames([*ahead.QUERIES, "months"])
     how = {"policy": demo_book.params.policy, "terms": demo_book.params.ltv_cac}
-    found = ahead.forecast(tables, demo_book.month, subscriptions=True, **how)
+    found = ahead.forecast(tables, None, demo_book.month, subscriptions=True, **how)
     table, tried = found["forecast_12m"], found["forecast_backtest"]
     assert table["period"].iloc[[0, -1]].to_list() == ["2025-07", "2026-06"]
     assert table[ahead.PARTS].sum(axis=1).to_list() == pytest.approx(table["total"].to_list())

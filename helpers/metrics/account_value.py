@@ -72,10 +72,9 @@ def purchase_factors(counts: pd.DataFrame, fits, *, margin: float, horizon: int,
     model = bgnbd.BgNbd(*fits["bg_nbd", "all", "all"][["r", "alpha", "a", "b"]])
     money = gamma_gamma.GammaGamma(*fits["gamma_gamma", "all", "all"][["p", "q", "v"]])
     (x, t_x, T, _), factors = weeks(counts), (1 + rate) ** -(np.arange(1, horizon + 1) - 0.5)
-    alike, which = np.unique([x, T], axis=1, return_inverse=True)  # who is alive buys by x and T alone: few pairs
-    ages = np.arange(horizon + 1)[:, None] * WEEKS_A_MONTH
-    alive = model.expected(ages, alike[0], alike[1], alike[1]) / model.alive(alike[0], alike[1], alike[1])
-    number = model.alive(x, t_x, T) * (np.diff(alive, axis=0).T @ factors)[which]
+    alike, which = bgnbd.pairs(x, T)
+    ahead = model.ahead(np.arange(horizon + 1)[:, None] * WEEKS_A_MONTH, *alike)
+    number = model.alive(x, t_x, T) * (np.diff(ahead, axis=0).T @ factors)[which]
     each = number * money.p / (money.p * x + money.q - 1)
     low, high = purchase_bounds(model, money, x, t_x, T, horizon=horizon, rate=rate, confidence=confidence, seed=seed) / each
     bounds = {"worth": each * margin * money.v, "worth_of_spend": each * margin, "low": low, "high": high}

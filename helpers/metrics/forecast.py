@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy.stats import binom
 from helpers.metrics import clv_models
 from helpers.models import bgnbd, gamma_gamma, sbg
 
-QUERIES = ["forecast_cells", "forecast_came", "forecast_sales"]
+QUERIES = ["forecast_cells", "forecast_came"]
 AHEAD, LEAST, DRAWS, REFITS = 12, 6, 1000, 25
 PARTS = ["contracted", "renewals_due", "expansion", "returning"]
 COLUMNS = ["period", *PARTS, "total", "low", "high", "sum", "sum_low", "sum_high", "n"]
@@ -139,37 +140,52 @@ def season(months: pd.DataFrame) -> tuple[np.ndarray, float, int]:
     return np.exp(index), spread, max(2, len(about))
 
 
-def buyers(sales: pd.DataFrame, months: pd.DataFrame, made_at: int, *, least: int, seed: int) -> Outlook | None:
+def buyers(sales: pd.DataFrame, months: pd.DataFrame, made_at: int, *, least: int, seed: int, fitted=None) -> Outlook | None:
     """Revenue of the next months from who had bought by the end of `made_at`: BG/NBD × Gamma-Gamma as then fitted, times what
     refunds leave of sales, times the season. None: nothing can be fitted.
-    sales : from `summaries/forecast_sales`. months : as in `season`, any months. least : repeat buyers."""
-    part, months = sales[sales["made_at"] == made_at], months[months["month"] <= made_at]
+    sales : from `summaries/forecast_sales`. months : as in `season`, any months. least : repeat buyers. fitted : the
+    PurchaseModel of that month end and seed, where it is known."""
+    part, months = sales[sales["made_at"] == made_at].astype(float), months[months["month"] <= made_at]
     again = part[(part["x"] > 0) & (part["total"] > 0)]
     if again["customers"].sum() < least or len(months) < LEAST:
         return None
-    counts = part.groupby(["x", "last_days", "observed_days"], as_index=False)["customers"].sum()
+    total = np.maximum(part["total"], 0)
+    cells = part[["x", "last_days", "observed_days", "customers"]].assign(
+        total=part["customers"] * total, squares=part["customers"] * total**2)
+    cells = cells.groupby(["x", "last_days", "observed_days"], as_index=False).sum()
     spent = again.groupby(["x", "total"], as_index=False)["customers"].sum()
     try:
-        model = clv_models.fit_purchases(counts, spent, draws=REFITS, seed=seed)
+        model = fitted or clv_models.fit_purchases(cells, spent, draws=REFITS, seed=seed)
     except ValueError:  # no parameters fit what was known then
         return None
     if not np.isfinite(model.spend.mean):
         return None
-    (x, t_x, T, n), total = clv_models.weeks(part), np.maximum(part["total"].to_numpy(float), 0)
-    alike, which = np.unique([x, np.round(T)], axis=1, return_inverse=True)  # who is alive buys by x and T alone; few pairs
+    (x, t_x, T, n), spends, squares = clv_models.weeks(cells), cells["total"].to_numpy(), cells["squares"].to_numpy()
+    alike, which = bgnbd.pairs(x, np.round(T))
 
-    def expected(of, money, months):
+    def expected(of, months):
+        """Purchases in the months ahead of who is alive (months × pairs), and how likely that is (cells)."""
         ages = np.array(months)[:, None] * clv_models.WEEKS_A_MONTH
-        alive = of.expected(ages, alike[0], alike[1], alike[1]) / of.alive(alike[0], alike[1], alike[1])
-        return of.alive(x, t_x, T) * np.diff(alive, axis=0)[:, which], money.p * (money.v + total) / (money.p * x + money.q - 1)
+        return np.diff(of.ahead(ages, *alike), axis=0), of.alive(x, t_x, T)
 
-    number, mean = expected(model.purchases, model.spend, range(AHEAD + 1))
-    refits = zip(model.purchase_refits, model.spend_refits, strict=True)
-    pairs = [expected(bgnbd.BgNbd(*p), gamma_gamma.GammaGamma(*s), [0, AHEAD]) for p, s in refits]
-    plain, unsure = (number * mean) @ n, np.log([max(1e-9, (of[0] * worth) @ n) for of, worth in pairs]).std(ddof=1)
+    def worth(of):
+        """What one purchase is expected to bring, and its square, summed over the customers of a cell: lines in totals."""
+        unit = of.p / (of.p * x + of.q - 1)
+        return unit * (n * of.v + spends), unit**2 * (n * of.v**2 + 2 * of.v * spends + squares)
+
+    def sums(of, money):
+        bought, alive = expected(of, [0, AHEAD])
+        return bought[0][which] @ (alive * worth(money)[0])
+
+    (bought, alive), (brought, squared) = expected(model.purchases, range(AHEAD + 1)), worth(model.spend)
+    plain = bought @ np.bincount(which, alive * brought)
+    refits = zip(model.purchase_refits[:REFITS], model.spend_refits[:REFITS], strict=True)
+    whole = [sums(bgnbd.BgNbd(*p), gamma_gamma.GammaGamma(*s)) for p, s in refits]
+    unsure = np.log(np.maximum(1e-9, whole)).std(ddof=1)
     money, vary = model.spend, bgnbd.variance(model.purchases, x, t_x, T, AHEAD * clv_models.WEEKS_A_MONTH)
-    unlike = np.maximum(0, vary - number.sum(axis=0)) + vary / np.maximum(money.p * x + money.q - 2, 1)
-    alone, shared = number @ (n * mean**2) * (1 + 1 / money.p), (n * mean**2) @ unlike  # purchase by purchase; by customer
+    unlike = np.maximum(0, vary - alive * bought.sum(axis=0)[which]) + vary / np.maximum(money.p * x + money.q - 2, 1)
+    alone = bought @ np.bincount(which, alive * squared) * (1 + 1 / money.p)  # purchase by purchase
+    shared = squared @ unlike  # customer by customer
     (index, spread, seen), net = season(months), float(part["revenue"].sum() / part["bought"].sum())
     sizes = months["revenue_known"].astype(float).where(lambda of: of > 0)
     spread = np.sqrt(max(0.0, spread**2 - net * (alone[0] / plain[0] / sizes).tail(AHEAD).mean()))  # less chance alone
@@ -186,15 +202,16 @@ def label(month: int) -> str:
     return str(pd.Period(ordinal=month - 1970 * 12 - 1, freq="M"))
 
 
-def forecast(tables, last: int, *, subscriptions: bool, policy, terms, refused: str = "") -> dict[str, pd.DataFrame]:
+def forecast(tables, sales: Callable[[int], pd.DataFrame], last: int, *, subscriptions: bool, policy, terms,
+             refused: str = "", fitted=None) -> dict[str, pd.DataFrame]:
     """Tables forecast_12m, of the months after `last`, and forecast_backtest, of month ends of the year before it.
-    tables : QUERIES and `months` by name. refused : why there is no purchase model. Each forecast sees what its month end
-    had seen; empty where none can be made."""
+    tables : QUERIES and `months` by name. sales : month -> `summaries/forecast_sales` of its end. refused : why there is no
+    purchase model. fitted : that of `last`. Each forecast sees what its month end had seen; empty where none can be made."""
     def made(at: int) -> Outlook | None:
         if subscriptions:
             return subscribers(tables["forecast_cells"], at, least=policy.min_events, seed=terms.seed)
-        known = tables["forecast_sales"], tables["months"], at
-        return None if refused else buyers(*known, least=policy.min_customers, seed=terms.seed)
+        known = {"least": policy.min_customers, "seed": terms.seed, "fitted": fitted if at == last else None}
+        return None if refused else buyers(sales(at), tables["months"], at, **known)
 
     told = {at: made(at) for at in tables["forecast_came"]["made_at"]}
     sums = {at: of.bounds(policy.confidence)[last - at - 1, 2:] for at, of in told.items() if of is not None}

@@ -37,6 +37,7 @@ class Analysis:
     headline: Stream  # behind ltv, before costs
     remarks: dict[str, str]
     kept_of_sales: float  # what refunds leave of a unit of sales
+    purchases: clv_models.PurchaseModel | None = None
 
     def value(self, name: str) -> float:
         """A company-wide metric of the report month; NaN where the book does not have it, KeyError where nobody knows it."""
@@ -136,7 +137,7 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
         frame(rows), ltv.ltv_methods(rows, formulas), pd.concat(parameters, ignore_index=True),
         holdouts(tables, model, fits, terms, confidence, subscriptions, remarks), members,
         costs_by_month, curve.assign(cac=cost.value), margin, member_streams(members, company, found, policy),
-        source, remarks | {"lifetime": reason, "margin": margin.method}, kept,
+        source, remarks | {"lifetime": reason, "margin": margin.method}, kept, model,
     )
 
 

@@ -1,39 +1,58 @@
 """Maximum likelihood on the logs of positive parameters, and refits to resampled customers."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 import numpy as np
 
 ROOM = 8.0  # how far a log parameter may move from its start: further out the likelihoods are flat
+NOISE = 1e-9  # of a value: gamma functions of large parameters cancel
+PART = 16_384  # rows worked through at a time: what comes of them stays in a processor's cache
+MANY = 50_000  # rows from which on customers are drawn one by one, where they are few a row
 
 
 def resample(weights, draws: int, seed: int) -> Iterator[np.ndarray]:
-    """Weights of customers drawn with replacement, an array a draw: equal rows, weights and seed, equal draws."""
+    """Weights of customers drawn with replacement, an array a draw: equal rows, weights and seed, equal draws.
+
+    A number for each customer and a number for each row give the same distribution: the cheaper is taken.
+    """
     weights, rng = np.asarray(weights, dtype=np.int64), np.random.default_rng(seed)
+    if MANY < len(weights) and weights.sum() < 4 * len(weights):
+        row = np.repeat(np.arange(len(weights), dtype=np.int32), weights)
+        for _ in range(draws):
+            yield np.bincount(row[rng.integers(len(row), size=len(row), dtype=np.int32)], minlength=len(weights))
+        return
     for _ in range(draws):
         yield rng.multinomial(weights.sum(), weights / weights.sum())
 
 
-def maximise(objective: Callable, start: np.ndarray, curvature=None) -> tuple[np.ndarray, float]:
-    """Log parameters at the maximum, each within ROOM of `start`, and the mean log-likelihood there; else ValueError.
+def maximise(objective: Callable, start: np.ndarray, curvature=None, centre=None) -> tuple[np.ndarray, float]:
+    """Log parameters at the maximum, each within ROOM of `centre`, and the mean log-likelihood there; else ValueError.
 
     objective : log parameters -> mean log-likelihood and its gradient. curvature : the `information` to begin with;
-    Newton's steps take it anew whenever the gradient has not shrunk to a third.
+    Newton's steps take it anew whenever the gradient has not shrunk to a third. centre : `start` where it is not given.
     """
-    theta, (value, gradient), size = start, objective(start), np.inf
+    centre = start if centre is None else centre
+    theta, size = np.clip(start, centre - ROOM, centre + ROOM), np.inf
+    value, gradient = objective(theta)
     for _ in range(200):
-        free = np.where(gradient > 0, theta < start + ROOM, theta > start - ROOM)
+        free = np.where(gradient > 0, theta < centre + ROOM, theta > centre - ROOM)
         before, size = size, np.abs(gradient[free]).max(initial=0.0)
         if size < 1e-8:
             break
         if curvature is None or size > before / 3:
             curvature = information(objective, theta)
-        values, vectors = np.linalg.eigh(curvature[np.ix_(free, free)])
         for damping in (1e-9, *10.0 ** np.arange(-6, 5)):  # flat directions give way first
-            step = np.zeros(len(theta))
-            step[free] = vectors @ np.clip(vectors.T @ gradient[free] / (np.abs(values) + damping), -2, 2)
-            trial = np.clip(theta + step, start - ROOM, start + ROOM)
-            if (there := objective(trial))[0] > value:
+            step = uphill(curvature, gradient, free, damping)
+            trial = np.clip(theta + step, centre - ROOM, centre + ROOM)
+            if (inside := free & (trial == theta + step)).sum() < free.sum():  # the others go on from where a wall stops some
+                stopped = np.where(inside, 0, trial - theta)
+                rest = uphill(curvature, gradient - curvature @ stopped, inside, damping)
+                trial = np.clip(theta + stopped + rest, centre - ROOM, centre + ROOM)
+            there = objective(trial)
+            flatter = np.abs(there[1][free]).max(initial=0.0) < size / 2  # tells where the value's rounding hides a rise
+            if there[0] > value or (flatter and value - there[0] < NOISE * abs(value)):
                 theta, (value, gradient) = trial, there
                 break
         else:
@@ -43,15 +62,41 @@ def maximise(objective: Callable, start: np.ndarray, curvature=None) -> tuple[np
     return theta, float(value)
 
 
+def uphill(curvature: np.ndarray, gradient: np.ndarray, free: np.ndarray, damping: float) -> np.ndarray:
+    """Newton's step of the parameters that are free; upwards also where the curvature is not that of a maximum."""
+    step, (values, vectors) = np.zeros(len(free)), np.linalg.eigh(curvature[np.ix_(free, free)])
+    step[free] = vectors @ np.clip(vectors.T @ gradient[free] / (np.abs(values) + damping), -2, 2)
+    return step
+
+
 def information(objective: Callable, theta) -> np.ndarray:
-    """Minus the Hessian of the mean log-likelihood at `theta`, by central differences of its gradient."""
+    """Minus the Hessian of the mean log-likelihood at `theta`: as the objective has it, or by central differences."""
+    if hasattr(objective, "information"):
+        return objective.information(theta)
     steps = 1e-4 * np.eye(len(theta))
     rows = np.array([(objective(theta - step)[1] - objective(theta + step)[1]) / 2e-4 for step in steps])
     return (rows + rows.T) / 2
 
 
 def refit(objective_of: Callable, parameters, weights, draws: int, seed: int) -> np.ndarray:
-    """Parameters (draws × parameters) of fits to resamples, begun at `parameters`; objective_of : weights -> objective."""
-    start = np.log(parameters)
-    curvature = information(objective_of(weights), start)
-    return np.exp([maximise(objective_of(drawn), start, curvature)[0] for drawn in resample(weights, draws, seed)])
+    """Parameters (draws × parameters) of fits to resamples, begun at `parameters` and within the room that a fit of their
+    own has; objective_of : weights -> objective, which has the `start` of its fit."""
+    begin = np.log(parameters)
+    curvature = information(objective_of(weights), begin)
+
+    def fitted(drawn):
+        objective = objective_of(drawn)
+        return maximise(objective, begin, curvature, objective.start)[0]
+
+    return np.exp(at_once(fitted, resample(weights, draws, seed), long=len(weights) > MANY))
+
+
+def at_once(work: Callable, samples: Iterator, *, long: bool) -> list:
+    """What `work` makes of samples, in their order; of long ones two are in work, and in memory, at a time."""
+    if not long:
+        return [*map(work, samples)]
+    done = []
+    with ThreadPoolExecutor(2) as pool:  # numpy leaves the interpreter to others while it works
+        while pair := [*islice(samples, 2)]:
+            done += pool.map(work, pair)
+    return done

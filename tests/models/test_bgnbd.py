@@ -6,7 +6,7 @@ from scipy.integrate import quad, trapezoid
 from scipy.special import factorial
 from scipy.stats import beta
 
-from helpers.models.bgnbd import BgNbd, _objective, bootstrap, fit, predict_total
+from helpers.models.bgnbd import BgNbd, Rows, bootstrap, fit, predict_total
 from helpers.models.likelihood import resample
 
 PAPER = BgNbd(0.243, 4.414, 0.793, 2.426)
@@ -65,7 +65,7 @@ def test_holdout_total_is_the_published_one(model, cdnow_rows):
 def test_the_likelihood_sums_up_to_the_published_chances_of_a_number_of_purchases():
     # BTYD's manual. The times before the last are any in order: t_x^(x − 1)/(x − 1)! of them, then any time of the last
     def likelihood(x, t_x, T):
-        return np.exp(_objective([x], [t_x], [T], [1])(np.log([PAPER.r, PAPER.alpha, PAPER.a, PAPER.b]))[0])
+        return np.exp(Rows([x], [t_x], [T]).given([1])(np.log([PAPER.r, PAPER.alpha, PAPER.a, PAPER.b]))[0])
 
     assert likelihood(0, 0.0, 39.0) == pytest.approx(0.5737864, abs=1e-7)
     ten = quad(lambda t_x: likelihood(10, t_x, 2.0) * t_x**9 / factorial(9), 0, 2, epsabs=0, epsrel=1e-9)[0]

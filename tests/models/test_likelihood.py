@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from helpers.models import bgnbd, gamma_gamma, likelihood
 from helpers.models.likelihood import ROOM, information, maximise, resample
 
 
@@ -37,3 +38,30 @@ def test_an_endless_slope_ends_at_the_wall():
 def test_a_likelihood_that_is_not_a_number_is_refused():
     with pytest.raises(ValueError):
         maximise(lambda theta: (np.nan, np.array([np.nan])), np.zeros(1))
+
+
+def test_customers_of_many_rows_are_drawn_one_by_one_with_the_same_spread(monkeypatch):
+    monkeypatch.setattr(likelihood, "MANY", 2)
+    draws = np.array(list(resample([1, 3, 6], 2000, seed=1)))
+    assert (draws.sum(axis=1) == 10).all()
+    assert draws.mean(axis=0) == pytest.approx([1, 3, 6], abs=0.1)
+    assert draws.var(axis=0) == pytest.approx([0.9, 2.1, 2.4], rel=0.1)
+
+
+def test_at_a_wall_the_others_go_on():
+    def hill(theta):  # highest at (20, 10), which the wall of the first keeps off; there the second is best at −2
+        along, across = theta[0] - 20, theta[1] - theta[0] + 10
+        return -(along**2 + across**2) / 2, np.array([across - along, -across])
+
+    theta, _ = maximise(hill, np.zeros(2))
+    assert theta == pytest.approx([ROOM, ROOM - 10])
+
+
+@pytest.mark.parametrize("objective", [
+    bgnbd.Rows([0, 2, 5, 40], [0, 3.0, 30, 38], [39.0, 39, 31, 38.5]).given([4, 3, 2, 1]),
+    gamma_gamma.Rows([1, 2, 2, 9], [5.0, 30, 12, 7]).given([4, 3, 2, 1]),
+])
+def test_second_derivatives_are_the_differences_of_the_first(objective):
+    theta = np.log([0.4, 6.0, 0.9, 2.5])[:len(objective.start)]
+    found = information(lambda at: objective(at), theta)
+    np.testing.assert_allclose(objective.information(theta), found, atol=1e-6)

@@ -5,29 +5,39 @@ with origins as (                                    -- the report month, and si
     where not run.has_subscriptions and c.month between run.report_month - 12 and run.report_month
         and (run.report_month - c.month) % 2 = 0
 ),
-paid as (
-    select customer_id, day, sum(case when sale and bought then revenue else 0 end) as bought, sum(revenue) as revenue
-    from mart_transactions
-    where customer_id is not null
-    group by customer_id, day
+steps as (                                           -- what came between two of them, by the first that saw it
+    select
+        t.customer_id, greatest(run.report_month - 12, month_of(t.day) + (run.report_month - month_of(t.day)) % 2) as seen_at,
+        0 as days, cast(null as date) as last_day,
+        sum(case when t.sale and t.bought then t.revenue else 0 end) as bought,
+        sum(case when t.sale and t.bought and t.day = k.first_sale_day then t.revenue else 0 end) as bought_first,
+        sum(t.revenue) as revenue
+    from mart_transactions as t
+    cross join run
+    inner join mart_customers as k on k.customer_id = t.customer_id
+    where not run.has_subscriptions and k.purchase_days > 0
+    group by 1, 2
+    union all
+    select
+        d.customer_id, greatest(run.report_month - 12, d.month + (run.report_month - d.month) % 2), count(*), max(d.day), 0, 0, 0
+    from mart_customer_days as d cross join run
+    where not run.has_subscriptions and d.purchased
+    group by 1, 2
 ),
 seen as (
     select
-        o.made_at, d.customer_id, max(k.first_sale_day) as first_day, max(o.next_day) as next_day,
-        count(case when d.purchased then 1 end) - 1 as x, max(case when d.purchased then d.day end) as last_day,
-        sum(case when d.day > k.first_sale_day then p.bought else 0 end) as total,
-        sum(p.bought) as bought, sum(p.revenue) as revenue
-    from origins as o
-    inner join mart_customer_days as d on d.day < o.next_day
-    inner join mart_customers as k on k.customer_id = d.customer_id and k.first_sale_day < o.next_day
-    inner join paid as p on p.customer_id = d.customer_id and p.day = d.day
-    group by o.made_at, d.customer_id
+        o.made_at, s.customer_id, max(o.next_day) as next_day, sum(s.days) - 1 as x, max(s.last_day) as last_day,
+        sum(s.bought - s.bought_first) as total, sum(s.bought) as bought, sum(s.revenue) as revenue
+    from steps as s
+    inner join origins as o on o.made_at >= s.seen_at
+    group by o.made_at, s.customer_id
 )
 select
-    cast(made_at as integer) as made_at, x, date_diff('day', first_day, last_day) as last_days,
-    date_diff('day', first_day, next_day) - 1 as observed_days, total, count(*) as customers,
-    sum(bought) as bought, sum(revenue) as revenue
-from seen
-where x >= 0
+    cast(s.made_at as integer) as made_at, cast(s.x as bigint) as x, date_diff('day', k.first_sale_day, s.last_day) as last_days,
+    date_diff('day', k.first_sale_day, s.next_day) - 1 as observed_days, s.total, count(*) as customers,
+    sum(s.bought) as bought, sum(s.revenue) as revenue
+from seen as s
+inner join mart_customers as k on k.customer_id = s.customer_id
+where s.x >= 0
 group by 1, 2, 3, 4, 5
 order by 1, 2, 3, 4, 5
