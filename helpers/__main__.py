@@ -51,12 +51,26 @@ class Display:
         if self.as_json:
             print(json.dumps({"event": event} | terms, ensure_ascii=False), flush=True)
 
+    @property
+    def ran(self) -> list[str]:
+        """The month of each notebook that was run; empty of a single month."""
+        return [name.rpartition(" ")[0] for name, (status, _, _) in self.rows.items() if status == "done"]
+
+    def made(self, page: Path) -> list[Path]:
+        """The folders of the months of which any notebook was run, by the last page of a run."""
+        if not self.ran:
+            self.line("timings", month=None, lines=[]) if self.as_json else print("Nothing was run: nothing has changed.")
+        return [page.parent / month for month in dict.fromkeys(self.ran) if (page.parent / month / "run.log").is_file()]
+
     def table(self):
         from rich.table import Table
         from rich.text import Text
 
-        table = Table.grid(padding=(0, 2))
-        for name, (status, note, since) in list(self.rows.items()):
+        table, rows = Table.grid(padding=(0, 2)), list(self.rows.items())
+        if len(rows) > 12:  # of many months, what is at work
+            over = sum(status in ("done", "reused") for _, (status, _, _) in rows)
+            rows = [(f"{over} of {len(rows)}", ("done", "", 0.0)), *(row for row in rows if row[1][0] in ("running", "failed"))]
+        for name, (status, note, since) in rows:
             if status == "running":
                 note = f"{note}, {time.monotonic() - since:.0f} s".lstrip(", ")
             style = {"running": "bold", "done": "green", "failed": "bold red"}.get(status, "dim")
@@ -87,7 +101,7 @@ def run(
     from helpers.safety import heed_signals, refusal
     from helpers.zygote import Zygote
 
-    if months and (month or only):
+    if months is not None and (month or only):
         raise typer.BadParameter("--months goes with neither --month nor --only")
     heed_signals()
     zygote = None if dry_run else Zygote()  # it imports while this process does
@@ -99,12 +113,16 @@ def run(
         with display.live:
             how = {"overrides": set_ or (), "jobs": jobs, "force": force, "dry_run": dry_run, "out": out, "pdf": pdf,
                    "timeout": timeout, "progress": display, "zygote": zygote}
-            if months:
+            if months is not None:
                 from helpers.months import run_months
 
                 page = run_months(params, months, **how)
             else:
                 page = run_report(params, month, only or (), **how)
+                if display.ran and not only and (page.parents[1] / "index.html").exists():  # over all months: it goes along
+                    from helpers.months import write_index
+
+                    write_index(page.parents[1])
     except (ReportError, NotebookError, KeyboardInterrupt, OSError) as error:
         told = refusal(error) if isinstance(error, OSError) else error
         code = 3 if isinstance(told, NotebookError) else 130 if isinstance(told, KeyboardInterrupt) else 1
@@ -115,9 +133,9 @@ def run(
     finally:
         if zygote:
             zygote.close()
-    if timings and not dry_run:
-        for log in sorted(page.parent.glob("*/run.log")) if months else [page.parent / "run.log"]:
-            print(f"{log.parent.name}:", *log.read_text(encoding="utf-8").partition(SPENT)[2].splitlines(), sep="\n  ")
+    for folder in display.made(page) if timings and not dry_run else ():
+        spent = (folder / "run.log").read_text(encoding="utf-8").partition(SPENT)[2].splitlines()[1:]
+        print(f"{folder.name}:", *spent, sep="\n  ") if not as_json else display.line("timings", month=folder.name, lines=spent)
     for path in [] if dry_run else sorted(page.parent.glob("*.html")) if only or as_json else [page]:
         print(path) if not as_json else display.line("page", notebook=path.stem, page=str(path))
     display.line("end", exit_code=0, error=None, page=None if dry_run else str(page))

@@ -9,25 +9,28 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from helpers.inputs import code, files_below, history, sha256, source_digests, versions
+from helpers.contracts import ReportError
+from helpers.inputs import code, files_below, history, installed, sha256, source_digests, source_files, versions
 from helpers.params import Params, to_yaml
 
 APART = ("commentary", "ltv_cac", "pricing", "retention", "rfm")
 
 
 class Made(BaseModel):
-    """What a notebook made. key : of what it rested on. files : their SHA-256 by path, its executed form among them."""
+    """What a notebook made. key : of what it rested on. files : their SHA-256 by path, its executed form among them.
+    said : what it and its kernel said for the log."""
 
     key: str
     title: str
     seconds: float
     files: dict[str, str]
+    said: list[str] = []
 
     @property
     def given(self) -> dict[str, str]:
@@ -36,75 +39,112 @@ class Made(BaseModel):
 
 
 class Cache:
-    """What the notebooks of a month made: a folder each, of links to the files of the month where the disk has links."""
+    """What the notebooks of a month made, in a folder each. Trouble with it costs time, never a report."""
 
     def __init__(self, folder: Path, params: Params, published: Path, shown: str) -> None:
         self.folder, self.params, self.published = folder, params, published
-        self.common = {"place": shown, "code": code(()), "versions": versions(), "history": history(params)}
+        self.common = {"place": shown, "code": code(()), "versions": versions(), "installed": installed(),
+                       "history": history(params)}
+        self.seen: tuple[list, dict | None] = [], None
 
-    def settings(self, reads: tuple[str, ...] | None) -> str:
-        """The settings that a notebook is given, as YAML: those of other notebooks are left at their defaults."""
-        return to_yaml(self._given(reads), self.published)
+    def settings(self, reads: tuple[str, ...] | None, folder: Path) -> str:
+        """The settings that a notebook is given, as YAML for a folder: those of other notebooks are left at their defaults."""
+        return to_yaml(self._given(reads), folder)
 
     def key(self, path: Path, reads: tuple[str, ...] | None, given: Mapping[str, str]) -> str | None:
         """What a notebook rests on, as one SHA-256; None where that cannot be known.
 
         given : the files that earlier notebooks made; none for the first, which rests on the sources.
         """
-        sources, missing = ({}, []) if given else source_digests(self.params)
-        if reads is None or missing or not given and any(source.url for source in self.params.sources.values()):
+        sources = {} if given else self._sources()
+        if reads is None or sources is None:
             return None
         params = self._given(reads)
         words = self.params.resolve(params.commentary) / f"{params.report.month}.md" if params.commentary else None
+        secret = {"sources": {"__all__": {"url", "query"}}}  # so that no password can be guessed from a key
         terms = self.common | {
-            "notebook": sha256(path), "settings": self.settings(reads), "sources": sources, "given": dict(given),
-            "values": params.model_dump(mode="json", exclude={"sources"}),  # what ${NAME}s stand for; never a password
+            "notebook": sha256(path), "settings": to_yaml(params, self.published), "sources": sources, "given": dict(given),
+            "values": params.model_dump(mode="json", exclude=secret),  # what ${NAME}s stand for
             "commentary": sha256(words) if words and words.is_file() else None,
         }
         return digest(terms)
 
     def recall(self, name: str, key: str | None) -> Made | None:
-        """What the notebook made when it last rested on the same; None where it never did."""
+        """What the notebook made when it last rested on the same, if it did; its files may have changed since."""
         with suppress(OSError, ValidationError):
             made = Made.model_validate_json((self.folder / name / "made.json").read_bytes())
             return made if made.key == key else None
         return None
 
-    def find(self, name: str, key: str | None) -> Made | None:
-        """As `recall`, where all its files are still what they were."""
-        made, kept = self.recall(name, key), self.folder / name / "files"
-        whole = made and {path: sha256(file) for path, file in files_below(kept).items()} == made.files
-        return made if whole else None
+    def whole(self, name: str, key: str | None) -> Made | None:
+        """As `recall`, where all files are what they were."""
+        if made := self.recall(name, key):
+            with suppress(OSError):
+                if {path: sha256(file) for path, file in files_below(self.folder / name / "files").items()} == made.files:
+                    return made
+        return None
 
     def take(self, name: str, work: Path) -> None:
-        """Put what a notebook made into the folder of a run."""
+        """Copy what a notebook made into the folder of a run: what is done there must not reach what is published."""
         for path, file in files_below(self.folder / name / "files").items():
-            link(file, work / path)
+            (work / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, work / path)
 
-    def keep(self, name: str, made: Made, work: Path) -> None:
-        """Keep what a notebook made in the folder of a run."""
+    def keep(self, name: str, made: Made, work: Path) -> str:
+        """Keep what a notebook made in the folder of a run. Returns why it could not be kept, if so."""
         folder, part = self.folder / name, self.folder / f".{name}"
-        shutil.rmtree(part, ignore_errors=True)
-        for path in made.files:
-            link(work / path, part / "files" / path)
-        (part / "made.json").write_text(made.model_dump_json(), encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        part.rename(folder)  # whole or not at all
+        try:
+            for left in (part, folder):
+                if left.exists():
+                    shutil.rmtree(left)
+            for path in made.files:
+                link(work / path, part / "files" / path)
+            (part / "made.json").write_text(made.model_dump_json(), encoding="utf-8")
+            part.rename(folder)  # whole or not at all
+        except OSError as error:
+            return f"not kept for later runs: {error}"
+        return ""
 
     def page(self, name: str, context: dict, place: Path) -> bool:
-        """Put the page of a notebook that was reused in its place, if it was rendered in the same context."""
-        for file in (self.folder / name).glob(f"{digest(context)}-*.html"):
-            if file.stem.endswith(sha256(file)):
-                link(file, place)
-                return True
+        """Copy the page of a notebook that was reused to its place, if it was rendered in the same context."""
+        with suppress(OSError):
+            for file in (self.folder / name).glob(f"{digest(context)}-*.html"):
+                if file.stem.endswith(sha256(file)):
+                    shutil.copyfile(file, place)
+                    return True
         return False
 
-    def keep_page(self, name: str, context: dict, page: Path) -> None:
-        """Keep the page beside what the notebook made, if that was kept."""
-        for file in (self.folder / name).glob("*.html"):
-            file.unlink()
-        if (self.folder / name).is_dir():
-            link(page, self.folder / name / f"{digest(context)}-{sha256(page)}.html")
+    def keep_page(self, name: str, context: dict, page: Path) -> str:
+        """Keep the page beside what the notebook made, if that was kept. Returns why it could not be kept, if so."""
+        try:
+            for file in (self.folder / name).glob("*.html"):
+                file.unlink()
+            if (self.folder / name).is_dir():
+                link(page, self.folder / name / f"{digest(context)}-{sha256(page)}.html")
+        except OSError as error:
+            return f"page not kept for later runs: {error}"
+        return ""
+
+    def prune(self, names: Collection[str]) -> None:
+        """Forget notebooks that are no longer there."""
+        for path in self.folder.glob("*") if self.folder.is_dir() else ():
+            if path.name not in names:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _sources(self) -> dict[str, str] | None:
+        """The SHA-256 of each source file, taken again where one changed; None where rows come from a database, or a file is
+        missing."""
+        if any(source.url for source in self.params.sources.values()):
+            return None
+        try:
+            files = [path for table in self.params.sources for path in source_files(self.params, table)]
+            stamps = [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in files]
+            if stamps != self.seen[0]:
+                found, missing = source_digests(self.params)
+                self.seen = stamps, None if missing else found
+        except (ReportError, OSError):
+            return None
+        return self.seen[1]
 
     def _given(self, reads: tuple[str, ...] | None) -> Params:
         others = set() if reads is None else {*APART} - {*reads}
@@ -114,6 +154,7 @@ class Cache:
 
 
 def digest(terms: dict) -> str:
+    """SHA-256 of terms that JSON can hold, whatever their order."""
     return hashlib.sha256(json.dumps(terms, sort_keys=True).encode()).hexdigest()
 
 

@@ -8,8 +8,9 @@ import pandas as pd
 
 from helpers import tables
 from helpers.contracts import ReportError, definitions
+from helpers.inputs import table
 from helpers.proof import Manifest, changes, flat, plain, read_manifest
-from helpers.rendering import page_exporter, table
+from helpers.rendering import page_exporter
 
 KEY = ["metric", "dimension", "member"]
 SHOWN = 1000  # rows of a table on the page

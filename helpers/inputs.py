@@ -1,11 +1,14 @@
 """What a month rests on, by SHA-256: files of its sources, code, versions, and the earlier months that it reads."""
 
+import csv
 import glob
 import hashlib
 import importlib.util
 import os
 import sys
+import sysconfig
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 
@@ -59,6 +62,12 @@ def versions() -> dict[str, str]:
     return {"python": sys.version.split()[0]} | {package: version(package) for package in PACKAGES}
 
 
+def installed() -> list[str]:
+    """Every package of this environment with its version, as its folder is called."""
+    folders = {Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")}
+    return sorted(path.name for folder in folders for path in folder.glob("*.dist-info"))
+
+
 def history(params: Params) -> dict[str, str]:
     """The SHA-256 of each file of earlier months that a run reads, by its path under params.history."""
     earlier = [path for name, months in HISTORY if (path := params.earlier(name, months)) and path.is_file()]
@@ -76,6 +85,18 @@ def code(notebooks: Sequence[Path]) -> dict[str, str]:
     own = [path for path in sorted(HERE.rglob("*")) if path.is_file() and path.suffix != ".pyc"]
     return {f"{path.parent.name}/{path.name}": sha256(path) for path in notebooks} | {
         path.relative_to(HERE.parent).as_posix(): sha256(path) for path in own}
+
+
+def newer(moment: float, notebooks: Sequence[Path]) -> list[str]:
+    """Files of code that were changed after a moment, in seconds since 1970."""
+    own = [path for path in HERE.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    return sorted(path.name for path in (*own, *notebooks) if path.stat().st_mtime > moment)
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV that a notebook left; none where it did not get so far."""
+    with path.open(encoding="utf-8", newline="") if path.exists() else nullcontext([]) as lines:
+        return list(csv.DictReader(lines))
 
 
 def sha256(path: Path) -> str:

@@ -23,7 +23,7 @@ from papermill import clientwrap, engines, execute  # noqa: E402
 
 from helpers.cache import Made, link  # noqa: E402
 from helpers.contracts import SPILL  # noqa: E402
-from helpers.inputs import files_below, sha256  # noqa: E402
+from helpers.inputs import files_below, newer, sha256  # noqa: E402
 from helpers.plan import Notebook, Run  # noqa: E402
 from helpers.safety import ended, refused, remedy  # noqa: E402
 from helpers.zygote import SINGLE, Zygote  # noqa: E402
@@ -116,13 +116,14 @@ def execute_all(run: Run, stages: list[list[Notebook]], jobs: int) -> None:
 
 def reuse(run: Run, notebook: Notebook, key: str | None) -> bool:
     """Take what the notebook made before, if nothing that it rests on has changed."""
-    made = None if run.force else run.cache.find(notebook.name, key)
+    made = None if run.force else run.cache.whole(notebook.name, key)
     if made is None:
         return False
     run.cache.take(notebook.name, run.work)
     run.files |= made.given
     notebook.title, notebook.seconds = made.title, made.seconds
     notebook.executed = nbformat.read(run.work / "notebooks" / notebook.path.name, 4)
+    run.log(notebook, "\n".join(made.said))
     run.tell(notebook, "reused", "nothing that it rests on has changed")
     return True
 
@@ -132,11 +133,11 @@ def run_and_keep(run: Run, notebook: Notebook, key: str | None, given: dict[str,
     with run.clock(notebook.name) as details:
         files = run_notebook(run, notebook, given)
         details += notebook.slowest
-    made = Made(key=key or "", title=notebook.title, seconds=notebook.seconds, files=files)
-    run.files |= made.given
     now = run.cache.key(notebook.path, notebook.reads, given)  # the sources may have changed meanwhile, or just been made
-    if now and key in (now, None) and not notebook.error:
-        run.cache.keep(notebook.name, made.model_copy(update={"key": now}), run.work)
+    made = Made(key=now or "", title=notebook.title, seconds=notebook.seconds, files=files, said=notebook.said)
+    run.files |= made.given
+    if now and key in (now, None) and not notebook.error and not newer(run.zygote.started, [notebook.path]):
+        run.log(notebook, run.cache.keep(notebook.name, made, run.work))
 
 
 def run_notebook(run: Run, notebook: Notebook, given: dict[str, str]) -> dict[str, str]:
@@ -144,9 +145,10 @@ def run_notebook(run: Run, notebook: Notebook, given: dict[str, str]) -> dict[st
     run.tell(notebook, "running")
     begun, crash, target = datetime.now(UTC), None, run.work / "notebooks" / notebook.path.name
     aside, settings = run.aside(notebook)
-    settings.write_text(run.cache.settings(notebook.reads), encoding="utf-8")
+    settings.write_text(run.cache.settings(notebook.reads, settings.parent), encoding="utf-8")
     for path in (*given, "params.yaml"):
         link(run.work / path, aside / path)
+    before = stamps(aside)
     parameters = {"params_file": str(settings), "month": run.params.report.month, "run_dir": str(aside)}
     how = {"engine_name": "report", "kernel_name": "python3", "language": "python", "progress_bar": False}
     try:
@@ -160,27 +162,43 @@ def run_notebook(run: Run, notebook: Notebook, given: dict[str, str]) -> dict[st
         crash = error
     with notebook.noise as noise:
         noise.seek(0)
-        run.log(notebook, noise.read().decode(errors="replace"))
+        run.note(notebook, noise.read().decode(errors="replace"))
     notebook.executed = execute.remove_error_markers(notebook.executed or nbformat.read(notebook.path, 4))
     judge(notebook, crash)
     notebook.slowest = slowest(notebook.executed.cells)
     notebook.executed = canonical(run, notebook)
     nbformat.write(notebook.executed, target)
-    files = gather(run.work, aside) | {f"notebooks/{target.name}": sha256(target)}
+    files = gather(run, notebook, before) | {f"notebooks/{target.name}": sha256(target)}
     notebook.seconds = round((datetime.now(UTC) - begun).total_seconds(), 2)
     run.tell(notebook, "failed" if notebook.error else "done", f"{notebook.seconds:.1f} s")
     return files
 
 
-def gather(work: Path, aside: Path) -> dict[str, str]:
-    """Move what a notebook made into the folder of the run; the SHA-256 of each file by its path."""
-    found = {path: file for path, file in files_below(aside).items() if not path.startswith(SPILL)}
-    made = {path: file for path, file in found.items() if not (work / path).exists() or not file.samefile(work / path)}
+def stamps(folder: Path) -> dict[str, tuple[int, int]]:
+    """When each file below was last written, and its size."""
+    found = {path: file.stat() for path, file in files_below(folder).items() if not path.startswith(SPILL)}
+    return {path: (of.st_mtime_ns, of.st_size) for path, of in found.items()}
+
+
+def gather(run: Run, notebook: Notebook, before: dict[str, tuple[int, int]]) -> dict[str, str]:
+    """Move what a notebook made into the folder of the run; the SHA-256 of each file by its path.
+
+    before : the `stamps` of what it was given. One that it changed, or a file that a neighbour made, fails it: what comes of
+    such a report hangs on which of them was first.
+    """
+    aside, _ = run.aside(notebook)
+    now = stamps(aside)
+    others = [path for path in now if path not in before and (run.work / path).exists()]
+    others += [path for path in before if now.get(path) != before[path]]
+    if others and not notebook.error:
+        notebook.ename, names = "FileChanged", ", ".join(sorted(others)[:5])
+        notebook.error = f"its files: {names} was made by another notebook, too; write to a name of its own"
+    made = {path: aside / path for path in now.keys() - before.keys() - {*others}}
     for path, file in made.items():
-        (work / path).parent.mkdir(parents=True, exist_ok=True)
-        file.replace(work / path)
+        (run.work / path).parent.mkdir(parents=True, exist_ok=True)
+        file.replace(run.work / path)
     shutil.rmtree(aside)
-    return {path: sha256(work / path) for path in made}
+    return {path: sha256(run.work / path) for path in sorted(made)}
 
 
 def judge(notebook: Notebook, crash: Exception | None) -> None:
@@ -219,7 +237,7 @@ def canonical(run: Run, notebook: Notebook) -> nbformat.NotebookNode:
         cell.id = f"cell-{number}"
         cell.metadata = {k: v for k, v in cell.metadata.items() if v and k not in ("papermill", "execution")}
         if cell.cell_type == "code":  # warnings name files and processes of this machine: they go to the run log
-            run.log(notebook, "".join(output.text for output in cell.outputs if output.get("name") == "stderr"))
+            run.note(notebook, "".join(output.text for output in cell.outputs if output.get("name") == "stderr"))
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
         for data in [output.data for output in cell.get("outputs", []) if "data" in output]:
             if any(kind.startswith(("text/", "image/")) for kind in data if kind != "text/plain"):

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from threading import Event
 
@@ -13,6 +13,7 @@ from helpers.runner import NotebookError, run_report
 from helpers.zygote import Zygote
 
 CHARTS = 8
+COLUMNS = "metric dimension member period value low high n unit month".split()
 MOST = 120  # months
 
 
@@ -27,47 +28,67 @@ def spanned(months: str) -> list[str]:
 
 
 def run_months(
-    params_file: str | Path, months: str, overrides: Sequence[str] = (), jobs: int = 2,
+    params_file: str | Path, months: str, overrides: Sequence[str] = (), jobs: int = 2, dry_run: bool = False,
     progress: Callable[[str, str, str], object] = lambda name, status, note: None, zygote: Zygote | None = None, **how,
 ) -> Path:
     """Publish each month of `FIRST:LAST`, and `index.html` above them.
 
     In order, for a month reads those before it; with `history: null`, `jobs` months side by side. how : as for `run_report`.
-    A month that fails ends those that come after it, not those at its side; what was published stays. Returns the index.
+    A month that fails ends those that read it, not those at its side; what was published stays. Returns the index.
     Raises ReportError and NotebookError, which say what of each month failed.
     """
-    names, failed, pages = spanned(months), {}, {}
-    apart = jobs if load_params(params_file, names[0], overrides).history is None else 1
-    stopped = Event()
-    with closing(zygote or Zygote()) as parent:
+    names, failed, pages, stopped = spanned(months), {}, {}, Event()
+    if twice := [setting for setting in overrides if setting.partition("=")[0].strip() == "report.month"]:
+        raise ReportError("--months", [f"--set {twice[0]} names another month"], "Leave it out.")
+    params = load_params(params_file, names[0], overrides)
+    apart = 1 if params.history else min(jobs, len(names))
+    with nullcontext(zygote) if zygote or dry_run else closing(Zygote()) as parent:
         def run(month: str) -> None:
             def tell(name: str, status: str, note: str) -> None:
                 if stopped.is_set():
                     raise InterruptedError("the run was stopped")
                 progress(f"{month} {name}", status, note)
 
-            if failed and apart == 1:
+            if failed and params.history:
                 return progress(month, "skipped", f"needs {next(iter(failed))}")
             try:
+                how_many = {"jobs": max(1, jobs // apart), "dry_run": dry_run}
                 pages[month] = run_report(
-                    params_file, month, overrides=overrides, jobs=max(1, jobs // apart), zygote=parent, progress=tell, **how)
+                    params_file, month, overrides=overrides, zygote=parent, progress=tell, **how_many, **how)
             except (ReportError, NotebookError) as error:
                 failed[month] = error
                 progress(month, "failed", "")
 
+        first = 1 if params.demo else 0  # it makes the demo company's files, which the others read
         with ThreadPoolExecutor(apart) as pool:
             try:
-                for _ in pool.map(run, names) if apart > 1 else map(run, names):
+                for month in names if apart == 1 else names[:first]:
+                    run(month)
+                for _ in pool.map(run, names[first:]) if apart > 1 else ():
                     pass
-            finally:
-                stopped.set()  # Ctrl-C: threads are not told of it
-    if pages and not how.get("dry_run"):
-        index = next(iter(pages.values())).parents[1] / "index.html"
-        index.write_text(as_page({month: pages[month].parent for month in names if month in pages}), encoding="utf-8")
+            except BaseException as error:
+                stopped.set()  # Ctrl-C: threads are not told of it; their kernels end with the zygote
+                if apart > 1 and parent:
+                    parent.close()
+                if isinstance(error, KeyboardInterrupt):
+                    done = f"Made before: {', '.join(sorted(pages))}. " if pages else ""
+                    error.args = (f"Interrupted. {done}Every other month is as it was.",)
+                raise
+    if pages and not dry_run:
+        write_index(pages[max(pages)].parents[1])
     if failed:
         kind = ReportError if all(isinstance(error, ReportError) for error in failed.values()) else NotebookError
-        raise kind("\n\n".join(f"{month}: {failed[month]}" for month in names if month in failed))
+        done = [f"Made: {', '.join(sorted(pages))}."] if pages else []
+        raise kind("\n\n".join([*(f"{month}: {failed[month]}" for month in names if month in failed), *done]))
     return pages[names[-1]].parents[1] / "index.html"
+
+
+def write_index(folder: Path) -> None:
+    """Write `index.html` over all months that a report has published."""
+    months = {path.parent.name: path.parent for path in sorted(folder.glob("[12]???-??/index.html"))}
+    part = folder / ".index.html"
+    part.write_text(as_page(months), encoding="utf-8")
+    part.replace(folder / "index.html")
 
 
 def as_page(folders: dict[str, Path]) -> str:
@@ -80,8 +101,9 @@ def as_page(folders: dict[str, Path]) -> str:
 
     last = load_params(folders[max(folders)] / "params.yaml").report
     formats = tables.Formats(last.currency, last.locale, last.currency_style, last.date_format)
-    parts = [pd.read_csv(folder / "metrics.csv").assign(month=month) for month, folder in folders.items()]
-    rows = pd.concat(parts)
+    files = {month: folder / "metrics.csv" for month, folder in folders.items()}
+    parts = [pd.read_csv(file).assign(month=month) for month, file in files.items() if file.is_file() and file.stat().st_size]
+    rows = pd.concat([pd.DataFrame(columns=COLUMNS), *(part.reindex(columns=COLUMNS) for part in parts)])
     rows = rows[(rows["dimension"] == "all") & (rows["period"] == rows["month"])].drop_duplicates(["metric", "month"])
     judged = dict.fromkeys(rule["metric"] for rule in read_yaml("rules.yaml").values() if rule.get("metric"))
     known, shown = definitions(), []

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
+import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from helpers.cache import APART, Cache
 from helpers.contracts import ROOT, ReportError
@@ -23,7 +25,8 @@ SPENT = "Where the time went"  # from there on, run.log says so
 @dataclass
 class Notebook:
     """A notebook of a run. `page`: its file name; `reads`: sections of settings that it alone reads, None where it does not
-    say; `at`: the cell last begun; `noise`: what its kernel says; `ename`, `error`: how it failed."""
+    say; `at`: the cell last begun; `noise`: what its kernel says; `said`: what of it went to the log; `ename`, `error`: how it
+    failed."""
 
     path: Path
     name: str
@@ -36,13 +39,18 @@ class Notebook:
     kernel: Any = None  # a jupyter_client.AsyncKernelManager, which is slow to import; below, a NotebookNode
     noise: IO[bytes] | None = None
     executed: Any = None
-    slowest: tuple[str, ...] | list[str] = ()
+    slowest: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
     ename: str = ""
     error: str = ""
 
 
 class Run:
-    """A run's folders, log and kernels. named : the folder whose paths are written. files : what notebooks made so far."""
+    """A run's folders, log and kernels.
+
+    named : the folder whose paths are written, shown : as they are written. files : what later notebooks are given, made so
+    far. steps : when each began, how long it took, and what it was.
+    """
 
     def __init__(
         self, params: Params, out: Path, progress: Callable[[str, str, str], object], zygote: Zygote | None,
@@ -69,6 +77,19 @@ class Run:
         with (self.work / "run.log").open("a", encoding="utf-8") as file:
             for line in text.splitlines():
                 file.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {notebook.name}: {line}\n")
+
+    def note(self, notebook: Notebook, text: str) -> None:
+        """Log what a notebook or its kernel said, to be said again where it is reused."""
+        notebook.said += [text] if text else []
+        self.log(notebook, text)
+
+    def clear(self, notebooks: Sequence[Notebook]) -> None:
+        """Take away what a good month makes useless: failed and broken-off runs, settings, notebooks that are gone."""
+        for folder in (self.failed, self.work):
+            shutil.rmtree(folder, ignore_errors=True)
+        for left in self.work.parent.glob(f"{self.work.name}.*.yaml"):
+            left.unlink()
+        self.cache.prune([notebook.name for notebook in notebooks])
 
     def tell(self, notebook: Notebook, status: str, note: str = "") -> None:
         notebook.status = status
@@ -99,8 +120,8 @@ class Run:
 def plan(folder: Path, only: Sequence[str]) -> list[list[Notebook]]:
     """Stages of notebooks that may run side by side: 01_…, the others, …_summary. Refuses unusable notebooks."""
     paths = sorted(folder.glob("[0-9][0-9]_*.ipynb"), key=lambda path: (path.stem.endswith("_summary"), path.stem))
-    read = {path: json_of(path) for path in paths}
-    problems = [f"{path.name}: {problem}" for path in paths if (problem := unusable(read[path]))]
+    read = {path: stored(path) for path in paths}
+    problems = [f"{path.name}: {problem}" for path, problem in read.items() if isinstance(problem, str)]
     if not paths or problems:
         raise ReportError(str(folder), problems or ["no notebook is named like 01_data_prep.ipynb"])
     stems = {name: path.stem for path in paths for name in (path.stem[3:], path.stem)}
@@ -112,31 +133,46 @@ def plan(folder: Path, only: Sequence[str]) -> list[list[Notebook]]:
         stage = 2 if path.stem.endswith("_summary") else 0 if path.stem.startswith("01_") else 1
         if stage == 0 or path.stem in wanted or any(stem.endswith("_summary") for stem in wanted):
             page = "index.html" if path == paths[-1] else f"{path.stem}.html"
-            reads, title = reads_of(read[path]), path.stem[3:].replace("_", " ")
-            stages[stage].append(Notebook(path, path.stem, page, title, None if reads is None else tuple(reads)))
+            own, title = read[path].metadata.ltv_report, path.stem[3:].replace("_", " ")
+            stages[stage].append(Notebook(path, path.stem, page, title, own and own.reads))
     return [stage for stage in stages if stage]
 
 
-def json_of(path: Path) -> dict:
-    """A stored notebook, without the time that nbformat takes to be imported; empty where it is none."""
-    with suppress(ValueError):
-        found = json.loads(path.read_bytes())
-        return found if isinstance(found, dict) and isinstance(found.get("cells"), list) else {}
-    return {}
+class Reads(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    reads: tuple[Literal[APART], ...]
 
 
-def reads_of(stored: dict) -> Any:
-    return stored.get("metadata", {}).get("ltv_report", {}).get("reads")
+class Tags(BaseModel):
+    tags: list[str] = []
 
 
-def unusable(stored: dict) -> str:
-    """Why papermill could not pass the parameters to this notebook; it would only warn, and run on the defaults."""
-    if not stored:
-        return "is no notebook of format 4; open it in JupyterLab and save it again"
-    reads = reads_of(stored)
-    if reads is not None and not (isinstance(reads, list) and all(name in APART for name in reads)):
-        return f"its metadata ltv_report.reads must be a list of {', '.join(APART)} (got {reads!r})"
-    tagged = ["".join(cell["source"]) for cell in stored["cells"] if "parameters" in cell["metadata"].get("tags", [])]
-    found = " and ".join(", ".join(sorted(re.findall(r"^(\w+) *[:=]", text, re.M))) or "nothing" for text in tagged)
+class Metadata(BaseModel):
+    ltv_report: Reads | None = None
+
+
+class Cell(BaseModel):
+    source: str | list[str]
+    metadata: Tags
+
+
+class Stored(BaseModel):
+    """What is asked of a stored notebook; nbformat, which knows more, takes a second to be imported."""
+
+    nbformat: Literal[4]
+    metadata: Metadata
+    cells: list[Cell]
+
+
+def stored(path: Path) -> Stored | str:
+    """A notebook's file, or why it cannot be run; papermill would only warn, and run on the defaults."""
+    try:
+        found = Stored.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        return f"is no notebook of format 4, or its metadata are damaged: {where}: {first['msg']}. Save it in JupyterLab again"
+    tagged = ["".join(cell.source) for cell in found.cells if "parameters" in cell.metadata.tags]
+    names = " and ".join(", ".join(sorted(re.findall(r"^(\w+) *[:=]", text, re.M))) or "nothing" for text in tagged)
     rule = f"needs exactly one cell tagged 'parameters', which sets {PARAMETERS}"
-    return "" if found == PARAMETERS else f"{rule} (found {found or 'none'})"
+    return found if names == PARAMETERS else f"{rule} (found {names or 'none'})"

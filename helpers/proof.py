@@ -12,11 +12,10 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from helpers.contracts import ROOT, ReportError
-from helpers.inputs import code, files_below, history, sha256, source_digests, versions
+from helpers.inputs import code, files_below, history, sha256, source_digests, table, versions
 from helpers.marts import make_demo
 from helpers.params import load_params, parse
 from helpers.plan import plan
-from helpers.rendering import table
 from helpers.runner import NotebookError, run_report
 
 REMEDY = "Name the folder of a published month, such as outputs/demo/2025-06."

@@ -1,8 +1,6 @@
 """Pages of notebooks that ran: nbconvert in the look of the report, with its header, badges and glossary."""
 
-import csv
 import sys
-from contextlib import nullcontext
 from datetime import date, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +12,7 @@ import nbformat  # noqa: E402
 from nbconvert import HTMLExporter  # noqa: E402
 
 from helpers.contracts import BOOKS, definitions, read_yaml  # noqa: E402
-from helpers.inputs import sha256  # noqa: E402
+from helpers.inputs import sha256, table  # noqa: E402
 from helpers.plan import Notebook, Run  # noqa: E402
 from helpers.safety import refused  # noqa: E402
 
@@ -46,14 +44,14 @@ def render(run: Run, notebooks: list[Notebook]) -> None:
         try:
             html, _ = exporter.from_notebook_node(notebook.executed, {"report": context})
             page.write_text(html, encoding="utf-8")
-            if not notebook.error:
-                run.cache.keep_page(notebook.name, context, page)
         except Exception as error:  # nbconvert, jinja2 and the template raise many kinds; an earlier failure counts
             if refused(error):
                 raise
             notebook.ename = notebook.ename or type(error).__name__
             notebook.error = notebook.error or f"its page: {type(error).__name__}: {error}"
             run.tell(notebook, "failed", "without a page")
+        if not notebook.error:
+            run.log(notebook, run.cache.keep_page(notebook.name, context, page))
     if any(notebook.error for notebook in ran):
         return  # what cannot be rendered would fail here again, and out of the report
     rules = {rule: terms | run.params.rules.get(rule, {}) for rule, terms in read_yaml("rules.yaml").items()}
@@ -84,9 +82,3 @@ def standing(run: Run) -> dict:
     if any(row["provisional"] == "True" for row in found):
         badges.append({"kind": "act", "text": "Verdicts are provisional"})
     return {"newest": newest, "badges": badges}
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV that a notebook left; none where it did not get so far."""
-    with path.open(encoding="utf-8", newline="") if path.exists() else nullcontext([]) as lines:
-        return list(csv.DictReader(lines))

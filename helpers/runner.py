@@ -8,8 +8,9 @@ from contextlib import closing, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from helpers.cache import Made
 from helpers.contracts import ROOT, ReportError
-from helpers.inputs import HERE, code, files_below, history, sha256, versions
+from helpers.inputs import HERE, code, files_below, history, newer, sha256, table, versions
 from helpers.params import load_params, parse, to_yaml
 from helpers.pdf import find_browser, print_pdf
 from helpers.plan import Notebook, Run, plan
@@ -46,33 +47,42 @@ def run_report(
     stages = plan(notebooks, only)
     chosen = [notebook for stage in stages for notebook in stage]
     page = (run.work if only else run.published) / chosen[-1].page
-    if not only and not force and stands(run, stages, pdf):
-        for notebook in chosen:
-            progress(notebook.name, "reused", "nothing that it rests on has changed")
-        return page
+    known = recalled(run, stages)
     for notebook in chosen:
-        progress(notebook.name, "would run" if dry_run else "waiting", "")
+        reused = known.get(notebook.name) and not force
+        progress(notebook.name, ("would reuse" if reused else "would run") if dry_run else "waiting", "")
     if dry_run:
         return page
-    with guard(run.published, run.work), nullcontext(zygote) if zygote else closing(Zygote()) as run.zygote:
-        make(run, stages, jobs, bool(only), pdf)
+    with guard(run.published, run.work):
+        if not only and not force and len(known) == len(chosen) and stands(run, known, chosen, pdf):
+            run.clear(chosen)
+            for notebook in chosen:
+                progress(notebook.name, "reused", "nothing that it rests on has changed")
+            return page
+        with nullcontext(zygote) if zygote else closing(Zygote()) as run.zygote:
+            make(run, stages, jobs, bool(only), pdf)
     return page
 
 
-def stands(run: Run, stages: list[list[Notebook]], pdf: bool) -> bool:
-    """Whether the published month is what a run would make: nothing that it rests on has changed, and none of its files."""
-    chosen, files, given = [notebook for stage in stages for notebook in stage], {}, {}
+def recalled(run: Run, stages: list[list[Notebook]]) -> dict[str, Made]:
+    """What is kept of notebooks by name, where nothing that they rest on has changed; the stage after a change is not known."""
+    found, given = {}, {}
     for stage in stages:
-        made = [run.cache.recall(n.name, run.cache.key(n.path, n.reads, given)) for n in stage]
-        if None in made:
-            return False
-        for one in made:
-            files |= {path: digest for path, digest in one.files.items() if not path.startswith("parts/")}
-            given |= one.given
+        found |= {n.name: made for n in stage if (made := run.cache.recall(n.name, run.cache.key(n.path, n.reads, given)))}
+        if any(n.name not in found for n in stage):
+            break
+        for notebook in stage:
+            given |= found[notebook.name].given
+    return found
+
+
+def stands(run: Run, known: dict[str, Made], notebooks: list[Notebook], pdf: bool) -> bool:
+    """Whether the published month is what a run would make, all of its files as they were written."""
+    files = {path: digest for made in known.values() for path, digest in made.files.items() if not path.startswith("parts/")}
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # no manifest, or a damaged one
         manifest = json.loads((run.published / "manifest.json").read_bytes())
         found = {path: sha256(file) for path, file in files_below(run.published).items()}
-        rests = rests_on(run, chosen)
+        rests = rests_on(run, notebooks)
         return (found == manifest["outputs"] and files.items() <= found.items() and (not pdf or "report.pdf" in found)
                 and {name: manifest[name] for name in rests} == rests)
     return False
@@ -97,6 +107,8 @@ def make(run: Run, stages: list[list[Notebook]], jobs: int, only: bool, pdf: boo
         print_pdf(pages, run.work / "report.pdf", run.params.report.title, run.params.as_of)
     if not only:
         shutil.rmtree(run.work / "parts", ignore_errors=True)  # what the pages handed to the summary
+    if changed := newer(run.zygote.started, [notebook.path for notebook in chosen]):
+        raise ReportError("The code was changed while the report was made, which", changed, "Nothing was published. Run again.")
     with run.clock("manifest"):
         write_manifest(run, chosen)
     with (run.work / "run.log").open("a", encoding="utf-8") as log:
@@ -105,9 +117,7 @@ def make(run: Run, stages: list[list[Notebook]], jobs: int, only: bool, pdf: boo
         give_up(run, failed, kept=run.work if only else run.failed)
     if not only:
         replace(run.published, run.work)
-        shutil.rmtree(run.failed, ignore_errors=True)  # mended
-        for notebook in chosen:
-            run.aside(notebook)[1].unlink(missing_ok=True)
+        run.clear(chosen)
 
 
 def rests_on(run: Run, notebooks: list[Notebook]) -> dict:
@@ -124,8 +134,6 @@ def rests_on(run: Run, notebooks: list[Notebook]) -> dict:
 
 def write_manifest(run: Run, notebooks: list[Notebook]) -> None:
     """What went in, what it ran on, how each notebook ended, and the SHA-256 of every file made."""
-    from helpers.rendering import table
-
     git = ["git", "-C", str(ROOT), "rev-parse", "--verify", "--quiet", "HEAD"]  # silent before the first commit
     commit = subprocess.run(git, capture_output=True, text=True).stdout.strip() if shutil.which("git") else None
     manifest = rests_on(run, notebooks) | {

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from importlib import import_module
 from pathlib import Path
 
@@ -28,6 +29,7 @@ class Zygote:
 
     def __init__(self) -> None:
         self.lock, self.process, self.asked = threading.Lock(), None, False
+        self.started = time.time()  # kernels run the code as it stood then
         if not hasattr(os, "fork"):
             return
         ours, theirs = socket.socketpair()

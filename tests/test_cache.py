@@ -155,20 +155,158 @@ def test_only_reuses_what_it_needs(where):
 
 
 def test_neighbours_do_not_see_each_others_files(tmp_path):
-    sees = ["# Sees", "import pathlib, time; pathlib.Path(run_dir, month + __name__).touch(); time.sleep(1)",
+    sees = ["# Sees", "import pathlib, time; pathlib.Path(run_dir, 'a').touch(); time.sleep(1)",
             "print(sorted(path.name for path in pathlib.Path(run_dir).iterdir() if path.name not in ('rows', 'params.yaml')))"]
     (tmp_path / "t.csv").write_text("a\n")
-    where = project(tmp_path, n01_prep=COUNTS, n02_one=sees, n03_two=[*sees, "pathlib.Path(run_dir, 'two').touch()"])
+    where = project(tmp_path, n01_prep=COUNTS, n02_one=sees, n03_two=[sees[0], sees[1].replace("'a'", "'b'"), sees[2]])
     run_report(**where)
-    for name in ("02_one", "03_two"):
+    for name, own in (("02_one", "a"), ("03_two", "b")):
         cells = json.loads((month(where) / "notebooks" / f"{name}.ipynb").read_text())["cells"]
-        assert "".join(cells[4]["outputs"][0]["text"]) == "['2025-06__main__']\n"
+        assert "".join(cells[4]["outputs"][0]["text"]) == f"['{own}']\n"
 
 
-def test_sections_that_nobody_knows_are_refused(where):
-    declare(where, n03_others=["retenton"])
-    with pytest.raises(ReportError, match="03_others.ipynb: its metadata ltv_report.reads must be a list"):
+@pytest.mark.parametrize(("change", "told"), [
+    ({"ltv_report": {"reads": ["retenton"]}}, "metadata.ltv_report.reads.0: Input should be 'commentary', 'ltv_cac'"),
+    ({"ltv_report": {"read": ["retention"]}}, "metadata.ltv_report.reads: Field required"),
+    ({"ltv_report": "x"}, "metadata.ltv_report: Input should be"), ([], "metadata: Input should be"),
+    (None, "metadata: Input should be"),
+])  # fmt: skip
+def test_a_notebook_whose_metadata_are_damaged_is_refused(where, change, told):
+    path = where["notebooks"] / "03_others.ipynb"
+    stored = json.loads(path.read_text())
+    path.write_text(json.dumps(stored | {"metadata": change}))
+    with pytest.raises(ReportError, match="03_others.ipynb: is no notebook of format 4, or its metadata are") as refused:
         again(where)
+    assert told in str(refused.value)
+
+
+def edit(where: dict, name: str, old: str, new: str) -> None:
+    path = where["notebooks"] / f"{name}.ipynb"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+GIVEN = "str(given["
+SPOILS = "str(print('BROKEN', file=pathlib.Path(run_dir, 'rows').open('a'), flush=True) or given["
+
+
+@pytest.mark.parametrize("only", [(), ("shows",)])
+def test_a_notebook_that_changes_what_it_was_given_fails_and_reaches_nothing_published(where, only):
+    again(where)
+    again(where, overrides=["retention.cohorts=5"])  # of notebooks that were reused, too
+    before = bytes_below(month(where))
+    edit(where, "02_shows", GIVEN, SPOILS)
+    with pytest.raises(NotebookError, match="02_shows failed in its files: rows was made by another notebook, too"):
+        again(where, only=only)
+    assert bytes_below(month(where)) == before
+    edit(where, "02_shows", SPOILS, GIVEN)
+    again(where)
+    assert (month(where) / "rows").read_text() == "2"
+
+
+def test_what_is_done_by_hand_after_only_does_not_reach_what_is_published(where):
+    again(where)
+    again(where, only=["shows"])
+    for path in (where["out"] / ".work" / "toy" / "2025-06").rglob("*"):
+        if path.is_file():
+            path.write_text("by hand")
+    assert "by hand" not in "".join(text.decode() for text in bytes_below(month(where)).values())
+
+
+def test_two_notebooks_that_make_the_same_file_fail(where):
+    edit(where, "03_others", "1 + 1", "import pathlib, time; time.sleep(1); pathlib.Path(run_dir, 'shown').write_text('x')")
+    with pytest.raises(NotebookError, match="failed in its files: shown was made by another notebook, too"):
+        again(where)
+
+
+def test_a_disk_without_links_comes_to_the_same(where, monkeypatch):
+    def refuse(*_):
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr("helpers.cache.os.link", refuse)
+    again(where)
+    assert ran(again(where, overrides=["retention.cohorts=5"])) == ["02_shows", "06_summary"]
+    assert "cohorts: 5" in (month(where) / "params.yaml").read_text() and (month(where) / "metrics.csv").read_text() == "25"
+    kept = bytes_below(where["out"] / ".work" / "toy" / "2025-06.made")
+    assert [name for name in kept if name.endswith("/files/rows")] == ["01_prep/files/rows"]
+
+
+@pytest.mark.parametrize("trouble", ["folder", "notebook", "page"])
+def test_trouble_with_what_is_kept_fails_no_run(where, trouble):
+    made = where["out"] / ".work" / "toy" / "2025-06.made"
+    made.parent.mkdir(parents=True)
+    if trouble == "folder":
+        made.write_text("in the way")
+    elif trouble == "notebook":
+        made.mkdir()
+        (made / "01_prep").write_text("in the way")
+    else:
+        again(where)
+        (made / "01_prep" / "x.html").mkdir()
+        (where["params_file"].parent / "t.csv").write_text("a\nb\nc\n")
+    assert ran(again(where)) == NAMES
+
+
+def test_a_setting_that_the_environment_fills_is_rested_on(where, monkeypatch):
+    terms = json.loads(where["params_file"].read_text())
+    terms["sources"]["transactions"]["timezone"] = "${ZONE}"
+    where["params_file"].write_text(json.dumps(terms))
+    for zone in ("UTC", "Asia/Tokyo"):
+        monkeypatch.setenv("ZONE", zone)
+        assert "01_prep" in ran(again(where))
+
+
+def test_code_that_changes_meanwhile_is_neither_published_nor_kept(where):
+    edit(where, "02_shows", GIVEN, "str(__import__('os').utime('03_others.ipynb', (2e9, 2e9)) or given[")
+    with pytest.raises(ReportError, match="changed while the report was made, which has 1 problem:\n  - 03_others"):
+        again(where)
+    assert not month(where).exists()
+
+
+def test_dry_run_tells_what_would_be_reused(where):
+    again(where)
+    edit(where, "02_shows", "str(", "repr(")
+    told = again(where, dry_run=True)
+    assert [told[name] for name in NAMES] == ["would reuse", "would run", "would reuse", "would run"]
+    assert set(again(where, dry_run=True, force=True).values()) == {"would run"}
+
+
+def test_a_month_that_stands_is_cleared_up_after_a_failure(where):
+    again(where)
+    edit(where, "02_shows", "str(given", "str(never")
+    with pytest.raises(NotebookError):
+        again(where)
+    edit(where, "02_shows", "str(never", "str(given")
+    assert ran(again(where)) == []
+    assert [path.name for path in (where["out"] / ".work" / "toy").iterdir()] == ["2025-06.made"]
+    assert not (where["out"] / "toy" / ".failed" / "2025-06").exists()
+
+
+def test_what_a_notebook_that_is_gone_made_is_forgotten(where):
+    again(where)
+    (where["notebooks"] / "03_others.ipynb").rename(where["notebooks"] / "04_else.ipynb")
+    assert ran(again(where)) == ["04_else"]
+    made = where["out"] / ".work" / "toy" / "2025-06.made"
+    assert sorted(path.name for path in made.iterdir()) == ["01_prep", "02_shows", "04_else", "06_summary"]
+
+
+def test_the_log_of_a_reused_notebook_has_its_warnings(where):
+    edit(where, "03_others", "1 + 1", "import warnings; warnings.warn('mind the gap')")
+    again(where)
+    again(where, overrides=["retention.cohorts=5"])
+    log = (month(where) / "run.log").read_text()
+    assert "03_others: reused" in log and "UserWarning: mind the gap" in log
+
+
+def test_a_source_below_the_folder_of_the_report_is_found(where):
+    inside = where["out"] / "toy" / "t.csv"
+    inside.parent.mkdir(parents=True)
+    (where["params_file"].parent / "t.csv").rename(inside)
+    terms = json.loads(where["params_file"].read_text()) | {"sources": {"transactions": {"path": "out/toy/t.csv"}}}
+    where["params_file"].write_text(json.dumps(terms))
+    edit(where, "01_prep", "pathlib.Path(params_file, '../../../../t.csv').resolve()",
+         "pathlib.Path(params_file).parent.joinpath(__import__('yaml').safe_load(open(params_file))['sources']['transactions']['path'])")
+    assert ran(again(where)) == NAMES
 
 
 def test_rows_of_a_database_are_asked_for_every_time(tmp_path):

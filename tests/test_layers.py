@@ -12,7 +12,7 @@ from helpers.contracts import ROOT
 HELPERS = ROOT / "helpers"
 MODULES = sorted(HELPERS.rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-LINE_BUDGET = 8800
+LINE_BUDGET = 9000
 
 # Each part of helpers, and the parts that it may import beside itself (see design.md): the direction may not turn.
 ALLOWED = {
@@ -34,13 +34,13 @@ ALLOWED = {
     "pdf": {"contracts"},
     "safety": {"contracts"},
     "zygote": set(),
-    "cache": {"params", "inputs"},
+    "cache": {"contracts", "params", "inputs"},
     "plan": {"contracts", "params", "zygote", "cache"},                # sees notebooks as files, as all below do
     "kernels": {"contracts", "inputs", "safety", "zygote", "cache", "plan"},
     "rendering": {"contracts", "inputs", "safety", "plan"},
-    "runner": {"contracts", "params", "pdf", "inputs", "safety", "zygote", "plan", "kernels", "rendering"},
-    "proof": {"contracts", "params", "inputs", "marts", "plan", "rendering", "runner"},
-    "comparison": {"contracts", "tables", "rendering", "proof"},
+    "runner": {"contracts", "params", "pdf", "inputs", "cache", "safety", "zygote", "plan", "kernels", "rendering"},
+    "proof": {"contracts", "params", "inputs", "marts", "plan", "runner"},
+    "comparison": {"contracts", "inputs", "tables", "rendering", "proof"},
     "months": {"contracts", "params", "tables", "charts", "findings", "zygote", "rendering", "runner"},
     "__main__": {"contracts", "params", "sources", "demo", "marts", "metrics", "safety", "zygote", "plan", "runner",
                  "months", "proof", "comparison"},

@@ -1,13 +1,18 @@
 """Many months in one call: in order where they read each other, side by side where not, and one page over all."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 from test_main import call, toy  # noqa: F401
 from test_runner import bytes_below, project
+from test_safety import wait_for
 
 from helpers.contracts import ReportError
-from helpers.months import run_months, spanned
+from helpers.months import run_months, spanned, write_index
 from helpers.runner import NotebookError, run_report
 
 HEAD = "metric,dimension,member,period,value,low,high,n,unit,basis,method"
@@ -68,11 +73,46 @@ def test_a_month_that_fails_is_named_and_ends_those_that_need_it(where, history)
     where = settings(where, history and str(where["out"]))
     with pytest.raises(NotebookError, match="^2025-02: 01_prep failed in cell 5 under 'First': AssertionError") as told:
         run_months(months="2025-01:2025-03", **where, progress=lambda name, status, note: events.update({name: status}))
-    assert "2025-03" not in str(told.value)
+    assert str(told.value).endswith("Made: 2025-01." if history else "Made: 2025-01, 2025-03.")
     published = sorted(path.name for path in (where["out"] / "toy").glob("2025-*"))
     assert published == (["2025-01"] if history else ["2025-01", "2025-03"])
     assert events.get("2025-03") == ("skipped" if history else None)
     assert "2025-02/index.html" not in (where["out"] / "toy" / "index.html").read_text()
+
+
+def test_one_month_at_a_time_without_history_goes_on_after_a_failure(where):
+    path, where = where["notebooks"] / "01_prep.ipynb", settings(where, None)
+    path.write_text(path.read_text().replace("found =", "assert month != '2025-01'; found ="))
+    with pytest.raises(NotebookError, match="Made: 2025-02.$"):
+        run_months(months="2025-01:2025-02", **where, jobs=1)
+
+
+def test_the_page_over_all_months_has_all_that_are_published(where):
+    run_months(months="2025-01:2025-01", **where)
+    index = run_months(months="2025-03:2025-03", **where)
+    (index.parent / "2025-03" / "metrics.csv").unlink()
+    write_index(index.parent)
+    assert '<a href="2025-01/index.html">' in index.read_text() and '<a href="2025-03/index.html">' in index.read_text()
+
+
+def test_a_month_that_is_set_is_refused(where):
+    with pytest.raises(ReportError, match="--set report.month=2025-06 names another month"):
+        run_months(months="2025-01:2025-02", **where, overrides=["report.month=2025-06"])
+
+
+def test_an_interruption_of_months_side_by_side_ends_their_kernels(where):
+    path, where = where["notebooks"] / "01_prep.ipynb", settings(where, None)
+    path.write_text(path.read_text().replace("found =", "import time; time.sleep(50); found ="))
+    program = """import sys; from pathlib import Path; from helpers.months import run_months
+run_months(sys.argv[1], '2025-01:2025-02', out=sys.argv[2], notebooks=Path(sys.argv[3]))"""
+    command = [sys.executable, "-c", program, where["params_file"], where["out"], where["notebooks"]]
+    process, work = subprocess.Popen(command, stderr=subprocess.PIPE, text=True), where["out"] / ".work" / "toy"
+    wait_for(lambda: sum("running" in log.read_text() for log in work.glob("*/run.log")) == 2)
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=15)[1]
+    assert "KeyboardInterrupt: Interrupted. Every other month is as it was." in said
+    assert not (where["out"] / "toy" / "2025-01").exists()
 
 
 @pytest.mark.parametrize("words", ["2025-01", "2025-03:2025-01", "2025-13:2026-01", "1990-01:2025-01", "", "2025-01:2025-02:x"])
@@ -98,6 +138,7 @@ def test_the_command_makes_months_and_shows_where_the_time_went(toy, monkeypatch
     code, out, err = call(monkeypatch, capfd, *words, "--months", "2025-05:2025-06", "--dry-run")
     assert (code, err) == (0, "") and out.splitlines()[0] == "2025-05 01_prep would run"
     assert call(monkeypatch, capfd, *words, "--months", "2025-05:2025-06", "--month", "2025-06")[0] == 2
+    assert call(monkeypatch, capfd, *words, "--months", "")[0] == 1
     code, out, err = call(monkeypatch, capfd, *words, "--month", "2025-06", "--timings")
     lines = out.splitlines()
     assert code == 0 and lines[-1].endswith("index.html") and " begins seconds" in out
