@@ -22,6 +22,7 @@ examples: $(TEST_STAMP)
 
 bench: $(TEST_STAMP)
 	$(VENV)/bin/python tests/bench.py
+	$(VENV)/bin/python tests/bench_models.py
 
 $(RUN_STAMP):
 	test -f $(TEST_STAMP) || $(MAKE) --no-print-directory install LOCK=requirements.lock
