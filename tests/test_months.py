@@ -9,7 +9,7 @@ import time
 import pytest
 from test_main import call, toy  # noqa: F401
 from test_runner import bytes_below, project
-from test_safety import wait_for
+from test_safety import heeding, wait_for
 
 from helpers.contracts import ReportError
 from helpers.months import run_months, spanned, write_index
@@ -106,7 +106,8 @@ def test_an_interruption_of_months_side_by_side_ends_their_kernels(where):
     program = """import sys; from pathlib import Path; from helpers.months import run_months
 run_months(sys.argv[1], '2025-01:2025-02', out=sys.argv[2], notebooks=Path(sys.argv[3]))"""
     command = [sys.executable, "-c", program, where["params_file"], where["out"], where["notebooks"]]
-    process, work = subprocess.Popen(command, stderr=subprocess.PIPE, text=True), where["out"] / ".work" / "toy"
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heeding)
+    work = where["out"] / ".work" / "toy"
     wait_for(lambda: sum("running" in log.read_text() for log in work.glob("*/run.log")) == 2)
     time.sleep(3)
     process.send_signal(signal.SIGINT)

@@ -38,7 +38,12 @@ def start(where: dict, *words: str, **how) -> subprocess.Popen:
     """`ltv-report run` on a toy project, as a process of its own."""
     command = [sys.executable, "-c", ENTRY.format(notebooks=str(where["notebooks"]))]
     command += ["run", str(where["params_file"]), "--out", str(where["out"]), *words]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **how)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heeding, **how)
+
+
+def heeding() -> None:
+    """Give a new process Ctrl-C back: a shell that runs the tests in the background takes it from them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_for(condition, seconds: float = 30) -> None:
