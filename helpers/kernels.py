@@ -151,18 +151,24 @@ def run_notebook(run: Run, notebook: Notebook, given: dict[str, str]) -> dict[st
     before = stamps(aside)
     parameters = {"params_file": str(settings), "month": run.params.report.month, "run_dir": str(aside)}
     how = {"engine_name": "report", "kernel_name": "python3", "language": "python", "progress_bar": False}
-    try:
-        if notebook.kernel is None:
-            warm(run, notebook)
-        # without a file: papermill would write the notebook anew before and after each cell
-        execute.execute_notebook(notebook.path, None, parameters, **how, run=run, notebook=notebook)
-    except Exception as error:  # whatever ended it, the cells say where
-        if refused(error):
-            raise  # they may be half written
-        crash = error
-    with notebook.noise as noise:
-        noise.seek(0)
-        run.note(notebook, noise.read().decode(errors="replace"))
+    for again in (True, False):
+        try:
+            if notebook.kernel is None:
+                warm(run, notebook)
+            # without a file: papermill would write the notebook anew before and after each cell
+            execute.execute_notebook(notebook.path, None, parameters, **how, run=run, notebook=notebook)
+        except Exception as error:  # whatever ended it, the cells say where
+            if refused(error):
+                raise  # they may be half written
+            crash = error
+        with notebook.noise as noise:
+            noise.seek(0)
+            run.note(notebook, noise.read().decode(errors="replace"))
+        began = notebook.executed and any(cell.get("execution_count") for cell in notebook.executed.cells)
+        if began or not (again and isinstance(crash, DeadKernelError)):
+            break
+        run.log(notebook, "its kernel ended before the first cell, as when another process takes its port: once more")
+        notebook.kernel = crash = None
     notebook.executed = execute.remove_error_markers(notebook.executed or nbformat.read(notebook.path, 4))
     judge(notebook, crash)
     notebook.slowest = slowest(notebook.executed.cells)

@@ -140,6 +140,21 @@ def test_without_a_zygote_ordinary_kernels_run_and_the_log_says_so(tmp_path, mon
     assert "there" in index.read_text() and log.count("an ordinary kernel, for the zygote cannot serve") == 2
 
 
+def test_a_kernel_that_ends_before_its_first_cell_is_started_once_more(tmp_path, monkeypatch):
+    """A port that was free when it was chosen may be taken when the kernel binds it."""
+    where, warm, calls = project(tmp_path, n01_prep=["# One", "print('here')"]), kernels.warm, []
+
+    def early(run, notebook):
+        warm(run, notebook)
+        calls.append(notebook.name)
+        if len(calls) == 1:
+            notebook.kernel.provisioner.process.kill()
+
+    monkeypatch.setattr(kernels, "warm", early)
+    log = (runner.run_report(**where).parent / "run.log").read_text()
+    assert calls == ["01_prep"] * 2 and "its kernel ended before the first cell" in log and "01_prep: done" in log
+
+
 def test_a_run_forks_its_kernels(tmp_path):
     where = project(tmp_path, n01_prep=["# One", "import sys; print('seaborn' in sys.modules)"], n02_summary=["# Two", "1"])
     index = runner.run_report(**where)
