@@ -3,14 +3,13 @@
 import csv
 from pathlib import Path
 
-import nbformat
 import pandas as pd
 
 from helpers import tables
 from helpers.contracts import ReportError, definitions
 from helpers.inputs import table
 from helpers.proof import Manifest, changes, flat, plain, read_manifest
-from helpers.rendering import page_exporter
+from helpers.rendering import page_of
 
 KEY = ["metric", "dimension", "member"]
 SHOWN = 1000  # rows of a table on the page
@@ -134,7 +133,5 @@ def as_page(old: Path, new: Path, frame: pd.DataFrame, found: dict[str, list[str
         parts = {"The company": words[whole].drop(columns=KEY[1:]), "By member": words[~whole]}
         shown += [tables.show_table(part.drop(columns=[*once, "cause"]).reset_index(drop=True), f"{name}: {about}", units,
                                     limit=SHOWN) for name, part in parts.items()]
-    outputs = [nbformat.v4.new_output("display_data", {"text/html": part.data}) for part in shown]
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(outputs=outputs)])
     report = {"title": now.title, "month": now.month, "page": "compare", "page_title": "What changed"}
-    return page_exporter().from_notebook_node(book, {"report": report})[0]
+    return page_of(shown, report)

@@ -80,17 +80,20 @@ def files_below(folder: Path) -> dict[str, Path]:
     return {name: path for name, path in found.items() if name not in ("manifest.json", "run.log")}
 
 
+def own_files() -> list[Path]:
+    """All files of helpers, sorted; not what Python compiled of them."""
+    return [path for path in sorted(HERE.rglob("*")) if path.is_file() and path.suffix != ".pyc"]
+
+
 def code(notebooks: Sequence[Path]) -> dict[str, str]:
     """The SHA-256 of each file that makes a report, by its path: the notebooks, and all of helpers."""
-    own = [path for path in sorted(HERE.rglob("*")) if path.is_file() and path.suffix != ".pyc"]
     return {f"{path.parent.name}/{path.name}": sha256(path) for path in notebooks} | {
-        path.relative_to(HERE.parent).as_posix(): sha256(path) for path in own}
+        path.relative_to(HERE.parent).as_posix(): sha256(path) for path in own_files()}
 
 
 def newer(moment: float, notebooks: Sequence[Path]) -> list[str]:
     """Files of code that were changed after a moment, in seconds since 1970."""
-    own = [path for path in HERE.rglob("*") if path.is_file() and path.suffix != ".pyc"]
-    return sorted(path.name for path in (*own, *notebooks) if path.stat().st_mtime > moment)
+    return sorted(path.name for path in (*own_files(), *notebooks) if path.stat().st_mtime > moment)
 
 
 def table(path: Path) -> list[dict[str, str]]:

@@ -93,11 +93,10 @@ def write_index(folder: Path) -> None:
 
 def as_page(folders: dict[str, Path]) -> str:
     """One self-contained page: what the rules judge, month by month, as each month was published, and each month's pages."""
-    import nbformat
     import pandas as pd
 
     from helpers import charts, findings, tables
-    from helpers.rendering import page_exporter
+    from helpers.rendering import page_of
 
     last = load_params(folders[max(folders)] / "params.yaml").report
     formats = tables.Formats(last.currency, last.locale, last.currency_style, last.date_format)
@@ -123,9 +122,7 @@ def as_page(folders: dict[str, Path]) -> str:
             shown.append(charts.captioned(drawn, f"{what}. Source: metrics.csv of each month.", alt))
     table = tables.show_table(pd.DataFrame(words), "What the rules judge, as each month was published",
                               note="Intervals, n and definitions stand on the pages of each month.")
-    outputs = [nbformat.v4.new_output("display_data", {"text/html": part.data}) for part in (table, *shown)]
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(outputs=outputs)])
     links = [{"name": month, "href": f"{month}/index.html", "title": month} for month in folders]
     report = last.model_dump() | {"month": f"{min(folders)} to {max(folders)}", "status": None, "page": "months",
                                   "page_title": "All months", "pages": links}
-    return page_exporter().from_notebook_node(book, {"report": report})[0]
+    return page_of([table, *shown], report)

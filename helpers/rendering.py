@@ -1,27 +1,33 @@
 """Pages of notebooks that ran: nbconvert in the look of the report, with its header, badges and glossary."""
 
 import sys
+from collections.abc import Sequence
 from datetime import date, datetime
 from importlib.metadata import version
-from pathlib import Path
 
 # nbformat reaches this optional module through jsonschema: 1.7 s of grammars at import, only to check URIs.
 sys.modules.setdefault("rfc3987_syntax", None)
 
 import nbformat  # noqa: E402
+from IPython.display import HTML  # noqa: E402
 from nbconvert import HTMLExporter  # noqa: E402
 
 from helpers.contracts import BOOKS, definitions, read_yaml  # noqa: E402
-from helpers.inputs import sha256, table  # noqa: E402
+from helpers.inputs import HERE, sha256, table  # noqa: E402
 from helpers.plan import Notebook, Run  # noqa: E402
 from helpers.safety import refused  # noqa: E402
-
-HERE = Path(__file__).parent
 
 
 def page_exporter() -> HTMLExporter:
     """Notebooks to self-contained pages in the look of the report."""
     return HTMLExporter(template_name="template", extra_template_basedirs=[str(HERE)], exclude_anchor_links=True)
+
+
+def page_of(parts: Sequence[HTML], report: dict) -> str:
+    """One page of parts that no notebook shows. report : what the template asks for, as `render` gives it."""
+    outputs = [nbformat.v4.new_output("display_data", {"text/html": part.data}) for part in parts]
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(outputs=outputs)])
+    return page_exporter().from_notebook_node(book, {"report": report})[0]
 
 
 def render(run: Run, notebooks: list[Notebook]) -> None:
