@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 
-from helpers.contracts import BELOW, BOOKS, DERIVED, KEPT, MARTS, ROOT, TABLES, ReportError
+from helpers.contracts import BELOW, BOOKS, DERIVED, KEPT, MARTS, ROOT, TABLES, ReportError, read_yaml
 from helpers.demo import FILES, recipe, write_demo
 from helpers.engine import BESIDE, Engine, read_sql, template
 from helpers.params import Params, Policy, load_params, month_index, month_label, month_start
@@ -21,7 +20,6 @@ from helpers.sources import SourceFile, damaged, read_source
 
 PEOPLE = [(table, column) for table in TABLES.values() for column in table.people if column in table.columns]
 FIRST_MONTH = 1970 * 12 + 1
-SEGMENTS = Path(__file__).parent / "rfm_segments.yaml"
 COMMENTARY = 20_000  # letters
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -272,7 +270,7 @@ def settings(engine: Engine, params: Params) -> None:
     calendar["label"] = [month_label(int(m)) for m in months]
     engine.register("calendar", calendar)
     engine.register("days", pd.DataFrame({"day": pd.date_range("1970-01-01", params.as_of, unit="s").date}))
-    codes = yaml.safe_load(SEGMENTS.read_text(encoding="utf-8"))
+    codes = read_yaml("rfm_segments.yaml")
     pairs = [(code, segment) for segment, members in codes.items() for code in members]
     engine.register("rfm_codes", pd.DataFrame(pairs, columns=["code", "segment"]))
 

@@ -17,9 +17,8 @@ from babel.localedata import locale_identifiers
 from babel.numbers import list_currencies
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from helpers.contracts import ROOT, TABLES, ReportError, definitions
+from helpers.contracts import ROOT, TABLES, ReportError, definitions, read_yaml
 
-RULES = Path(__file__).parent / "rules.yaml"
 GROUNDS = ("#ffffff", "#f5f6f8", "#15181c", "#1e2329")  # of the pages and their boxes, light and dark
 SHORT = ("zh_CN", "zh_HK", "zh_TW", "sr_RS", "bs_BA", "az_AZ", "uz_UZ", "pa_IN")  # locales whose script Babel adds
 KEYS = {"sources": ".<table>", "verdicts": ".<rule>", "targets": ".<metric>.<YYYY-MM>"}  # keys that the user names
@@ -304,7 +303,7 @@ def load_params(file: str | Path, month: str | None = None, overrides: Sequence[
     problems = [problem for setting in settings for problem in apply(raw, setting)]
     if re.search(rb"(?m)^[ \t]+accent:[ \t]+#[0-9a-fA-F]{6}\b", text) and not as_written(raw, ("report", "accent")):
         problems.append("report.accent: must stand in quotes; YAML takes a bare # for the start of a comment")
-    rules = yaml.safe_load(RULES.read_text(encoding="utf-8"))
+    rules = read_yaml("rules.yaml")
     try:
         values = from_environment(raw, "", problems)
         problems += unknown_names(values, rules) + contradictions(values, rules) + origins(values, raw)

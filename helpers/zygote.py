@@ -102,6 +102,7 @@ class Forked:
 def serve(link: socket.socket) -> None:
     """Fork kernels until the other side closes the link; then end them."""
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")  # as ipykernel does, before it is imported
+    sys.modules["debugpy"] = None  # no debugger enters a run, and each kernel would take a fifth of a second to import it
     run = os.getppid()
     for module in READY:
         if os.getppid() != run:  # the run was killed meanwhile
@@ -146,7 +147,8 @@ def become_kernel(request: dict, noise: int) -> None:
     os.chdir(request["cwd"])
     gc.unfreeze()
     numpy.random.seed()  # noqa: NPY002  else what analysts draw would be the same in all kernels
-    sys.argv = ["ipykernel_launcher", "-f", request["connection_file"]]
+    # a run's cells have no place in the history of what its user typed
+    sys.argv = ["ipykernel_launcher", "-f", request["connection_file"], "--HistoryManager.enabled=False"]
     app = IPKernelApp.instance(parent_handle=os.getppid())
     app.initialize(sys.argv[1:])
     app.start()

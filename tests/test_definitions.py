@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from helpers.contracts import COUNT, FLAG, MONEY, RATE, ROOT, TABLES, TEXT, TIME
+from helpers.contracts import COUNT, FLAG, MONEY, RATE, ROOT, TABLES, TEXT, TIME, read_yaml
 from helpers.metrics.ltv import formula_ltv, lifetimes
 from helpers.models import bgnbd, gamma_gamma, sbg
 from helpers.models.intervals import pooled_rate
 from helpers.models.survival import kaplan_meier
-from helpers.params import RULES, load_params
+from helpers.params import load_params
 from helpers.sources.read import EXCEL
 
 TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in (
@@ -78,7 +78,7 @@ def test_formulas_name_only_metrics_and_settings_that_exist(tmp_path):
 
 
 def test_a_rule_judges_a_defined_metric_in_its_good_direction():
-    single = [terms for terms in yaml.safe_load(Path(RULES).read_text(encoding="utf-8")).values() if "parts" not in terms]
+    single = [terms for terms in read_yaml("rules.yaml").values() if "parts" not in terms]
     for terms in single:
         assert DEFINITIONS[terms["metric"]]["good"] == {"higher": "up", "lower": "down"}[terms["better"]]
 

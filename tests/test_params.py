@@ -16,10 +16,9 @@ from babel.numbers import format_currency
 from pydantic import ValidationError
 
 from helpers import __main__ as cli
-from helpers.contracts import ROOT, ReportError
+from helpers.contracts import ROOT, ReportError, read_yaml
 from helpers.params import (
     GROUNDS,
-    RULES,
     SHORT,
     contrast,
     describe,
@@ -686,7 +685,7 @@ def test_low_may_equal_target_and_both_may_move_together(tmp_path):
 
 
 def test_every_rule_of_our_own_keeps_its_limits_in_order(tmp_path):
-    rules = yaml.safe_load(RULES.read_text(encoding="utf-8"))
+    rules = read_yaml("rules.yaml")
     assert load_params(good(tmp_path, verdicts={rule: {"owner": "CFO"} for rule in rules})).rules["R-LTV-2"] == {"owner": "CFO"}
 
 

@@ -228,7 +228,7 @@ def test_a_page_that_cannot_be_rendered_is_a_failure(tmp_path, monkeypatch):
     def broken(*_, **__):
         raise ValueError("no alt text")
 
-    monkeypatch.setattr("helpers.rendering.HTMLExporter.from_notebook_node", broken)
+    monkeypatch.setattr("helpers.rendering.PageExporter.from_notebook_node", broken)
     with pytest.raises(NotebookError, match="01_a failed in its page: ValueError: no alt text"):
         run_report(**project(tmp_path, n01_a=["# A"]))
     assert not (tmp_path / "out" / "toy" / "2025-06").exists()

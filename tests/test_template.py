@@ -13,6 +13,7 @@ from bs4 import BeautifulSoup
 from nbconvert import HTMLExporter
 
 from helpers import charts, tables
+from helpers.rendering import page_exporter
 
 HELPERS = Path(charts.__file__).parent
 HOSTILE = "<script>alert('data')</script><img src=https://evil.example/x.png onerror=alert(2)>"
@@ -99,6 +100,11 @@ def html(node):
 @pytest.fixture(scope="module")
 def page(html):
     return BeautifulSoup(html, "html.parser")
+
+
+def test_a_run_leaves_out_a_parse_of_nbconvert_that_changes_nothing(node):
+    ours = page_exporter().from_notebook_node(node, {"report": REPORT})[0]
+    assert render(node) == str(BeautifulSoup(ours, features="html.parser"))  # HTMLExporter's last step
 
 
 def test_nothing_is_fetched_and_nothing_runs(page):

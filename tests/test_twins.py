@@ -7,14 +7,12 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-import yaml
 from pandas.testing import assert_frame_equal, assert_series_equal
 from twins import buying, lifetimes, paying, sources
 
-from helpers.contracts import ROOT
+from helpers.contracts import ROOT, read_yaml
 from helpers.engine import SQL
 from helpers.inputs import source_files
-from helpers.marts import SEGMENTS
 
 ROUNDED = 2400 * 0.00005  # SQL rounds the product of two amounts to four decimals, for each of up to 2,400 customers
 LINES = 15  # a twin is read beside its query: at most so many lines, docstring left out
@@ -169,7 +167,7 @@ def test_repeat_spend_for_gamma_gamma(company):
 
 
 def test_rfm_scores_and_segments(company):
-    codes = yaml.safe_load(SEGMENTS.read_text(encoding="utf-8"))
+    codes = read_yaml("rfm_segments.yaml")
     segments = {code: name for name, members in codes.items() for code in members}
     twin = buying.rfm_customers(company.lines, company.as_of)
     twin["segment"] = (100 * twin["r"] + 10 * twin["f"] + twin["m"]).map(segments)

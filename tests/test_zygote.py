@@ -84,6 +84,10 @@ def test_a_plot_of_an_analyst_is_shown_as_in_an_ordinary_kernel(kernel):
     assert kernel.ask("import matplotlib.pyplot as plt; plt.plot([1, 2]); plt.show()") == "image/png text/plain"
 
 
+def test_a_forked_kernel_has_no_debugger_and_leaves_nothing_in_the_history_of_its_user(kernel):
+    assert kernel.ask("import sys; print(sys.modules['debugpy'], get_ipython().history_manager.enabled)") == "None False"
+
+
 def test_what_the_process_itself_says_goes_to_its_noise(kernel):
     assert kernel.ask("import os; print(os.write(2, b'a word'))") == "6"
     kernel.noise.seek(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,22 +53,14 @@ def rates(rng, part: pd.Series, whole: pd.Series) -> np.ndarray:
     return np.vstack([np.full(AHEAD, rate), scatter(rng, rate, spread, len(whole))])
 
 
-def hazards(due: pd.DataFrame, plan: str, term: int, ages: int, monthly: float, least: int) -> tuple[np.ndarray, np.ndarray]:
-    """Shape and rate of a gamma for the chance to leave at renewal 1 … `ages`: who left then, and one event of the fitted
-    sBG before it. A plan with fewer than `least` who left goes with all of its term; a term without any with `monthly`."""
-    own = due[(due["term"] == term) & (due["plan_id"] == plan)]
-    own = own if own["left"].sum() >= least else due[due["term"] == term]
-    own = own.groupby("number")[["customers", "left"]].sum().reindex(range(1, ages + 1), fill_value=0).astype(float)
-    n, left = own["customers"].to_numpy(), own["left"].to_numpy()
-    smooth = np.full(ages, (left.sum() + 0.5) / (n.sum() + 1) if n.sum() else 1 - (1 - monthly) ** term)
-    if left.sum() >= least and (n > 0).sum() > 1:  # each renewal is a spell from the one before it
-        at, ends = own.index[n > 0], own[n > 0].reset_index(drop=True)
-        gone = pd.DataFrame({"month": at, "events": ends["left"], "censored": ends["customers"] - ends["left"]})
-        entered = pd.DataFrame({"month": at - 1, "entered": ends["customers"]})
-        try:
-            smooth = sbg.fit(pd.concat([gone, entered]).fillna(0).astype(int)).hazard(np.arange(1, ages + 1))
-        except ValueError:  # no maximum: one chance for all
-            pass
+def hazards(n: np.ndarray, left: np.ndarray, otherwise: float, least: int) -> tuple[np.ndarray, np.ndarray]:
+    """Shape and rate of a gamma for the chance to leave at renewal 1, 2, …: who left then, and one event of the fitted sBG
+    before it. n, left : who could renew, and who left. otherwise : the chance where nobody could renew. least : for a fit."""
+    at = np.flatnonzero(n)
+    smooth = np.full(len(n), (left.sum() + 0.5) / (n.sum() + 1) if len(at) else otherwise)
+    if left.sum() >= least and len(at) > 1:
+        with suppress(ValueError):  # no maximum: one chance for all
+            smooth = sbg.fit_counts(at + 1, n[at], left[at], customers=int(n.sum())).hazard(np.arange(1, len(n) + 1))
     return left + 1, n + 1 / smooth
 
 
@@ -84,27 +77,34 @@ def subscribers(cells: pd.DataFrame, made_at: int, *, least: int, seed: int) -> 
     mrr, squares = base["mrr"].to_numpy(float), base["mrr_mrr"].to_numpy(float)
     groups = pd.concat([paid, base]).groupby(["plan_id", "term"]).size().reset_index()
     groups["place"], ages = groups.index, int(max(paid["number"].max(), number.max())) + AHEAD
-    due, within = paid[paid["ahead"] == 1], paid[paid["ahead"] > 1]
-    known = [hazards(due, r.plan_id, r.term, ages, gone / paid["customers"].sum(), least) for r in groups.itertuples()]
-    shape, rate = np.array(known).swapaxes(0, 1)
-    chance = np.concatenate([(shape / rate)[None], rng.gamma(shape, 1 / rate, (DRAWS, *shape.shape))])  # first, the expected
-    early, seen = within["left"].sum(), within["customers"].sum() or paid["customers"].sum()  # within a paid term, any plan
-    inside = np.append(early / seen, rng.gamma(early + 0.5, 1 / seen, DRAWS))[:, None]
     place = [of.merge(groups, on=["plan_id", "term"], validate="many_to_one")["place"].to_numpy() for of in (paid, base)]
+    due, within, terms = (paid["ahead"] == 1).to_numpy(), paid[paid["ahead"] > 1], groups["term"].to_numpy()
+    counts = np.zeros((2, len(groups), ages))  # at each renewal, who could, and who left
+    for of, column in zip(counts, ("customers", "left"), strict=True):
+        np.add.at(of, (place[0][due], paid.loc[due, "number"] - 1), paid.loc[due, column].astype(float))
+    small = (counts[1].sum(axis=1) < least)[:, None]  # such a plan goes with all of its term
+    whole = np.where(small, (terms[:, None] == terms) @ counts, counts)
+    monthly = gone / paid["customers"].sum()
+    known = [hazards(*whole[:, of], 1 - (1 - monthly) ** terms[of], least) for of in groups.index]
+    shape, rate = np.array(known).swapaxes(0, 1)
+    drawn = rng.gamma(shape, 1 / rate, (DRAWS, *shape.shape))
+    chance = np.concatenate([(shape / rate)[None], drawn]).reshape(DRAWS + 1, -1).T.copy()  # the expected first
+    early, seen = within["left"].sum(), within["customers"].sum() or paid["customers"].sum()  # within a paid term, any plan
+    inside = np.append(early / seen, rng.gamma(early + 0.5, 1 / seen, DRAWS))
     likely = np.where(paid["ahead"] == 1, (shape / rate)[place[0], paid["number"] - 1], early / seen).clip(max=1)
     by = paid.assign(mean=paid["customers"] * likely, noise=paid["customers"] * likely * (1 - likely)).groupby("month")
     left, mean, noise = by[["left", "mean", "noise"]].sum().to_numpy(float).T
     shock = max(0.0, ((left - mean) ** 2 * months / (months - 1) - noise).sum() / (mean**2).sum())
     spread = np.clip(scatter(rng, 0.0, np.sqrt(shock), months), -3, 3)
-    factor = np.vstack([np.ones(AHEAD), np.exp(spread - shock / 2)])
-    alive, kept, firm, path = np.ones((DRAWS + 1, len(base))), [], [], []
+    factor = np.vstack([np.ones(AHEAD), np.exp(spread - shock / 2)]).T
+    alive, kept, firm, path = np.ones((len(base), DRAWS + 1)), [], [], []
     for month in range(1, AHEAD + 1):
         renews = (month >= ahead) & ((month - ahead) % term == 0)
-        leave = np.where(renews, chance[:, place[1], number - 1 + np.maximum(0, month - ahead) // term], inside)
-        alive = alive * (1 - np.minimum(1, leave * factor[:, [month - 1]]))
-        kept.append(alive @ mrr)
-        path.append(alive[0])
-        firm.append(alive[0] @ np.where(month < ahead, mrr, 0))
+        leave = np.where(renews[:, None], chance[place[1] * ages + number - 1 + np.maximum(0, month - ahead) // term], inside)
+        alive *= 1 - np.minimum(1, leave * factor[month - 1])
+        kept.append(mrr @ alive)
+        path.append(alive[:, 0].copy())
+        firm.append(path[-1] @ np.where(month < ahead, mrr, 0))
     path, kept, firm = np.array(path), np.array(kept).T, np.array(firm)
     later = np.minimum(path[:, None], path[None])  # who is there in both of two months is there in the later one
     noise = rng.multivariate_normal(np.zeros(AHEAD), (later - path[:, None] * path[None]) @ squares, DRAWS, method="eigh")

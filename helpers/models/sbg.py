@@ -44,8 +44,12 @@ class Sbg:
 def fit(ends: pd.DataFrame) -> Sbg:
     """Maximum likelihood given the age at entry, `ends` as in `survival.risk_set`; ValueError without ends."""
     table = risk_set(ends).iloc[1:]
-    t, n, d = (table[column].to_numpy(float) for column in ("month", "at_risk", "events"))
-    customers = int(ends["events"].sum() + ends["censored"].sum())
+    counts = (table[column].to_numpy(float) for column in ("month", "at_risk", "events"))
+    return fit_counts(*counts, customers=int(ends["events"].sum() + ends["censored"].sum()))
+
+
+def fit_counts(t, n, d, customers: int) -> Sbg:
+    """The same where of n who could renew for the t-th time d ended (arrays); customers : how many there are in all."""
     if not 0 < d.sum() < n.sum():
         raise ValueError(f"sBG needs ends and renewals: {d.sum():.0f} of {n.sum():.0f} customer-periods ended")
 
