@@ -81,13 +81,13 @@ class Engine:
         known = rows.select(*[Call("stats", Col(column)) for column in rows.columns]).limit(1).fetchall()
         return [column for row in known for column, stats in zip(rows.columns, row, strict=True) if not stats["has_no_null"]]
 
-    def write(self, query: str, path: Path, key: tuple[str, ...], table: Table | None = None) -> None:
+    def write(self, query: str, path: Path, key: tuple[str, ...], table: Table | None = None, **names) -> None:
         """Write what a query makes as Parquet, ordered by its key so that equal data give equal bytes.
 
         table : whose kept rows the query gives. What is empty in all of them is not carried through the sort.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        rows = self._run(query, **({"table": table} if table else {}))
+        rows = self._run(query, **names, **({"table": table} if table else {}))
         kinds, empty = dict(zip(rows.columns, rows.types, strict=True)), self.empty(f"staged_{table.name}") if table else ()
         narrow = rows.select(*[Col(name) for name in kinds if name not in empty])
         ordered = narrow.order(", ".join(f'"{name}"' for name in key if name not in empty))

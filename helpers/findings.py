@@ -210,7 +210,8 @@ def together(table: pd.DataFrame, headline: float, unit: str, formats: Formats =
     """LTV of all members of a dimension against the headline. table : `cac.together`."""
     if table.empty or np.isnan(headline):
         return "Whether members add up to the headline is not known: it needs the LTV of both and new customers of six months"
-    parts = [f"all {row.dimension.replace('country', 'countrie')}s together {number(row.ltv, unit, formats)}" + (
+    named = {"plan": "plans", "channel": "channels", "segment": "segments", "country": "countries"}
+    parts = [f"all {named.get(row.dimension, f'members of {row.dimension}')} together {number(row.ltv, unit, formats)}" + (
         "" if row.known > 0.9995 else f" (of {number(row.known, 'share', formats)} of them)") for row in table.itertuples()]
     return f"Weighted by the new customers of six months: {', '.join(parts)}; headline {number(headline, unit, formats)}"
 

@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.contracts import BELOW, BOOKS, DERIVED, KEPT, MARTS, ROOT, TABLES, ReportError, read_yaml
+from helpers.contracts import BELOW, BOOKS, CARRIERS, DERIVED, KEPT, MARTS, ROOT, TABLES, ReportError, Table, read_yaml
 from helpers.demo import FILES, recipe, write_demo
 from helpers.engine import BESIDE, Engine, read_sql, template
 from helpers.params import Params, Policy, load_params, month_index, month_label, month_start
 from helpers.sources import SourceFile, damaged, read_source
 
 PEOPLE = [(table, column) for table in TABLES.values() for column in table.people if column in table.columns]
+SPLIT = [f"summaries/{name}" for name in ("survival", "member_ages", "customer_value", "cac_by", "spellings")]
 FIRST_MONTH = 1970 * 12 + 1
 COMMENTARY = 20_000  # letters
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -78,6 +79,8 @@ class Book:
 
     def _names(self, query: str) -> dict:
         """What fills a summary that is a template: the tables and columns that are given."""
+        if query in SPLIT:
+            return {"dimensions": self.params.dimensions}
         if query == "summaries/columns":
             return {"columns": sorted(self.engine.table("source_columns").fetchall())}
         if query == "summaries/duplicates":
@@ -149,8 +152,9 @@ def prepare(params_file: str, month: str | None, run_dir: str) -> Book:
     book = Book(params, folder, stage(params, folder))
     for name, key in MARTS.items():
         path = folder / "marts" / f"{name}.parquet"
-        table = TABLES[name] if name in (*KEPT, "transactions") else None
-        book.engine.write(f"marts/{'kept' if name in KEPT else name}", path, key, table)
+        table = params.tables[name] if name in (*KEPT, "transactions") else None
+        names = {"dimensions": params.dimensions} if name == "customers" else {}
+        book.engine.write(f"marts/{'kept' if name in KEPT else name}", path, key, table, **names)
         book.engine.register(f"mart_{name}", path)
     return book
 
@@ -172,7 +176,7 @@ def stage(params: Params, spill: Path | None = None) -> Engine:
     if problems:
         raise ReportError("\n\n".join(problems))
     try:
-        judge(engine, list(TABLES))
+        judge(engine, list(params.tables.values()))
     except Exception:
         if problems := damaged(engine.connection, files):
             raise ReportError("A source is cut off or damaged, and", problems, "Export it again.") from None
@@ -181,6 +185,10 @@ def stage(params: Params, spill: Path | None = None) -> Engine:
     engine.build("staged_rows", "staging/rows", tables=list(TABLES))
     engine.register("source_files", inputs_frame(files))
     present = sorted({(file.table, column) for file in files for column in file.columns})
+    if absent := [name for name in params.dimensions if name not in {column for _, column in present}]:
+        remedy = "Name them as the file does, or say under sources.<table>.columns which columns of it they are."
+        found = [f"'{name}' is no column of the files of {' or '.join(params.sources.keys() & {*CARRIERS})}" for name in absent]
+        raise ReportError("dimensions", found, remedy)
     engine.register("source_columns", pd.DataFrame(present, columns=["table", "column"]))
     rejected = engine.frame("summaries/rejections")
     foreign = rejected[rejected["rule"] == "other currency than the report"]
@@ -199,21 +207,23 @@ def stage(params: Params, spill: Path | None = None) -> Engine:
     return engine
 
 
-def judge(engine: Engine, tables: Sequence[str]) -> None:
+def judge(engine: Engine, tables: Sequence[Table]) -> None:
     """`raw_…` -> `staged_…`: every row with its stage. Rates come first, and who is who, for the others ask for them."""
-    engine.build("identity", "staging/identity", people=[(table, column) for table, column in PEOPLE if table.name in tables])
-    for name in sorted(tables, key=lambda name: ("fx_rates", "customers", name).index(name)):
-        engine.define(f"judged_{name}", "staging/judged", table=TABLES[name], below=BELOW)
+    people = [(table, column) for table, column in PEOPLE if table.name in {of.name for of in tables}]
+    engine.build("identity", "staging/identity", people=people)
+    for table in sorted(tables, key=lambda of: ("fx_rates", "customers", of.name).index(of.name)):
+        name = table.name
+        engine.define(f"judged_{name}", "staging/judged", table=table, below=BELOW)
         if name == "transactions":
-            empty = set(engine.empty("judged_transactions")).difference(TABLES[name].key)  # lines get their numbers yet
-            names = {"table": TABLES[name], "empty": empty}
+            empty = set(engine.empty("judged_transactions")).difference(table.key)  # lines get their numbers yet
+            names = {"table": table, "empty": empty}
             engine.set_aside("named_transactions", "staging/named_transactions", **names)
             engine.build("shared_ids", "staging/shared_ids")
             engine.build("numbered_transactions", "staging/numbered_transactions", **names)
             engine.define("staged_transactions", "staging/transactions", **names)
             engine.build("refunds", "staging/refunds")
         else:
-            engine.build(f"staged_{name}", "staging/staged", table=TABLES[name])
+            engine.build(f"staged_{name}", "staging/staged", table=table)
         if name == "fx_rates":
             engine.build("rates", "staging/rates")
 

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from colorsys import hls_to_rgb, rgb_to_hls
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -17,7 +18,7 @@ from babel.localedata import locale_identifiers
 from babel.numbers import list_currencies
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from helpers.contracts import ROOT, TABLES, ReportError, definitions, read_yaml
+from helpers.contracts import CARRIERS, ROOT, TABLES, TAKEN, TEXT, ReportError, Table, definitions, read_yaml
 
 GROUNDS = ("#ffffff", "#f5f6f8", "#15181c", "#1e2329")  # of the pages and their boxes, light and dark
 SHORT = ("zh_CN", "zh_HK", "zh_TW", "sr_RS", "bs_BA", "az_AZ", "uz_UZ", "pa_IN")  # locales whose script Babel adds
@@ -87,11 +88,13 @@ Locale = Annotated[str, one_of({*locale_identifiers(), *SHORT}, "not a known loc
 Accent = Annotated[str, AfterValidator(check_accent)]
 Url = Annotated[str, AfterValidator(check_url)]
 Month = Annotated[str, Field(pattern=r"^(19[7-9]\d|2\d{3})-(0[1-9]|1[0-2])$")]
+Dimension = Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,39}$")]
 WORDS = {  # where pydantic would recite a regular expression or its own insides
     "report.month": "must be a month written YYYY-MM, from 1970 on, so that every month counted is whole",
     "report.name": "must be a folder's name: text of at most 80 letters, digits, . _ -, not starting with a dot",
     **dict.fromkeys(("sources.str", "sources.int"), "must be the name of a column in the file, or its position from 1"),
     "sources.query": "must be one select",
+    **{f"dimensions.{place}": "must be a name of small letters, digits and _, at most 40" for place in range(8)},
     "policy.observed_from": "must be a day written YYYY-MM-DD",
     "ltv_cac.next_review_date": "must be a day written YYYY-MM-DD",
     "sources.delimiter": "must be one character, or 'blank' for runs of blanks",
@@ -210,6 +213,7 @@ class Params(Section):
     report: Report
     engine: Literal["duckdb"] = Field("duckdb", description="where the SQL runs")
     sources: dict[str, Source] = Field(description="canonical table -> where it is and how to read it")
+    dimensions: list[Dimension] = Field([], max_length=8, description=f"further columns of {', '.join(CARRIERS)} to split by")
     policy: Policy = Policy()
     ltv_cac: LtvCac = LtvCac()
     rfm: Rfm = Rfm()
@@ -227,6 +231,13 @@ class Params(Section):
     def as_of(self) -> date:
         """The first day after the report month: nothing dated at or after it counts."""
         return month_start(month_index(self.report.month) + 1)
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """The canonical tables, with the dimensions among the columns of those that may hold them."""
+        own = dict.fromkeys(self.dimensions, TEXT)
+        return {name: replace(table, columns=table.columns | own, dimensions=self.dimensions) if name in CARRIERS else table
+                for name, table in TABLES.items()}
 
     @property
     def rules(self) -> dict[str, dict[str, Any]]:
@@ -320,7 +331,10 @@ def load_params(file: str | Path, month: str | None = None, overrides: Sequence[
 def unknown_names(values: dict[str, Any], rules: dict[str, Any]) -> list[str]:
     """Tables, columns, rules and metrics that nobody knows; apart from the types, so that both are told at once."""
     known = {"sources": ("table", TABLES), "verdicts": ("rule", rules), "targets": ("metric", definitions())}
-    known |= {f"sources.{name}.columns": (f"column of {name}", table.columns) for name, table in TABLES.items()}
+    split = as_written(values, ("dimensions",))
+    split = [name for name in split if isinstance(name, str)] if isinstance(split, list) else []
+    known |= {f"sources.{name}.columns": (f"column of {name}", [*table.columns, *(split if name in CARRIERS else [])])
+              for name, table in TABLES.items()}
     found = {where: as_written(values, where.split(".")) for where in known}
     problems = [f"{key}: not a known setting" for key in ("file", "raw") if key in values]
     for where, (what, names) in known.items():
@@ -333,7 +347,13 @@ def unknown_names(values: dict[str, Any], rules: dict[str, Any]) -> list[str]:
 
 def contradictions(values: dict[str, Any], rules: dict[str, Any]) -> list[str]:
     """A status that nobody signed; rules whose `low`, set here or in rules.yaml, is better than their `target`."""
-    problems = []
+    problems, split = [], as_written(values, ("dimensions",))
+    for name in dict.fromkeys(map(str, split)) if isinstance(split, list) else []:
+        if split.count(name) > 1:
+            problems.append(f"dimensions: '{name}' stands {split.count(name)} times")
+        if name in TAKEN or any(name in table.columns for table in TABLES.values()):
+            problems.append(f"dimensions: '{name}' has a meaning of its own here; give it another name, and say under "
+                            f"sources.<table>.columns which column of the file it is, as in my_{name}: {name}")
     status, signed_by = (as_written(values, ("report", name)) for name in ("status", "signed_by"))
     if status in ("reviewed", "signed_off") and not str(signed_by or "").strip():
         problems.append(f"report.signed_by: a {status} report needs it; write who did so, such as Kim Lee, 2025-07-03")

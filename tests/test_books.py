@@ -175,7 +175,7 @@ class Books:
         marts.settings(self.engine, self.params)
         for table in ("fx_rates", "customers"):
             read_source(self.engine, self.params, table)
-        marts.judge(self.engine, ["fx_rates", "customers"])
+        marts.judge(self.engine, [TABLES["fx_rates"], TABLES["customers"]])
 
     def check(self, book: dict[str, Sheet]) -> None:
         write_book(self.params.file.parent, book)
@@ -186,7 +186,7 @@ class Books:
         try:
             for table in book:
                 read_source(self.engine, params, table)
-            marts.judge(self.engine, list(book))
+            marts.judge(self.engine, [TABLES[table] for table in book])
             self.engine.build("read_rows", "staging/read", tables={table: TABLES[table] for table in book}, below=BELOW)
             self.engine.build("staged_rows", "staging/rows", tables=list(book))
             self.seen["judged"] += 1

@@ -19,7 +19,7 @@ import pytest
 import yaml
 from adbc_driver_postgresql import dbapi as adbc
 
-from helpers.contracts import COUNT, MONEY, ROOT, TEXT, TIME, ReportError
+from helpers.contracts import COUNT, MONEY, ROOT, TABLES, TEXT, TIME, ReportError
 from helpers.demo import write_demo
 from helpers.engine import Engine
 from helpers.marts import judge, prepare, settings, stage
@@ -99,7 +99,7 @@ def read(file: Path, table: str = "transactions") -> Engine:
 
 def staged(file: Path, table: str = "transactions") -> duckdb.DuckDBPyRelation:
     engine = read(file, table)
-    judge(engine, list(dict.fromkeys(["fx_rates", "customers", table])))
+    judge(engine, [TABLES[name] for name in dict.fromkeys(["fx_rates", "customers", table])])
     return engine.table(f"staged_{table}").order("line")
 
 

@@ -37,7 +37,7 @@ def book(*cells):
 def worth(split, ends, value, *, margin=1.0, reason="", months=EVEN, fits=None, **policy):
     policy = Policy(**{"horizon_months": 3, "annual_discount_rate": 0.0, "min_customers": 1} | policy)
     fits = fits or dict.fromkeys(set(zip(ends["dimension"], ends["member"], strict=True)), Sbg(1.0, 1.0))
-    return members.worth_by({"survival": ends, "months": months}, fits, value, members.DIMENSIONS, margin=margin, policy=policy,
+    return members.worth_by({"survival": ends, "months": months}, fits, value, margin=margin, policy=policy,
                             reason=reason, split=split)
 
 

@@ -48,7 +48,7 @@ def staged(params) -> Engine:
     given = list(dict.fromkeys(["fx_rates", "customers", *params.sources]))
     for table in given:
         read_source(engine, params, table)
-    judge(engine, given)
+    judge(engine, [params.tables[name] for name in given])
     return engine
 
 

@@ -9,9 +9,9 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from helpers.contracts import BELOW, DERIVED, KEPT, MARTS, TABLES
+from helpers.contracts import BELOW, CARRIERS, DERIVED, KEPT, MARTS, TABLES, TAKEN
 from helpers.engine import SQL, template
-from helpers.marts import PEOPLE
+from helpers.marts import PEOPLE, SPLIT
 
 QUERIES = {path.relative_to(SQL).with_suffix("").as_posix(): path.read_text(encoding="utf-8")
            for path in sorted(SQL.rglob("*.sql")) if path.parent.name != "demo"}     # demo: tests/test_demo.py
@@ -23,10 +23,12 @@ FILLED = {
     **{f"staging/staged {name}": ("staging/staged", {"table": TABLES[name]}) for name in TABLES if name != "transactions"},
     **{f"staging/{name}": (f"staging/{name}", {"table": TABLES["transactions"], "empty": []})
        for name in ("named_transactions", "numbered_transactions", "transactions")},
+    "marts/transactions": ("marts/transactions", {"table": TABLES["transactions"]}),
     **{f"marts/kept {name}": ("marts/kept", {"table": TABLES[name]}) for name in KEPT},
     "staging/identity": ("staging/identity", {"people": PEOPLE}), "staging/rows": ("staging/rows", {"tables": list(TABLES)}),
     "staging/read": ("staging/read", {"tables": TABLES, "below": BELOW}),
     "summaries/columns": ("summaries/columns", {"columns": [("transactions", "amount"), ("costs", "month")]}),
+    **{name: (name, {"dimensions": []}) for name in ["marts/customers", *SPLIT]},
     "summaries/duplicates": ("summaries/duplicates", {"tables": [TABLES["transactions"], TABLES["costs"]]}),
 }
 for name, (file, names) in FILLED.items():
@@ -123,6 +125,20 @@ def test_a_query_states_its_grain_first(name):
 @pytest.mark.parametrize("name", QUERIES)
 def test_a_query_is_portable(name):
     assert not unportable(QUERIES[name])
+
+
+@pytest.mark.parametrize("name", ["marts/customers", *SPLIT])
+def test_a_query_split_by_dimensions_is_portable(name):
+    assert not unportable(template(name).render(dimensions=["store", "device"]))
+
+
+def test_no_dimension_can_be_called_like_a_column_of_a_query_that_carries_it():
+    names = [f"staging/judged {name}" for name in CARRIERS] + ["staging/staged customers", "staging/staged subscriptions"]
+    names += [f"staging/{name}" for name in ("named_transactions", "numbered_transactions", "transactions")]
+    nodes = [parsed(QUERIES[name]) for name in [*names, "marts/transactions", "marts/customers", "marts/customer_360", *SPLIT]]
+    used = {name.lower() for node in nodes for name in [
+        *(alias.alias for alias in node.find_all(exp.Alias)), *(column.name for column in node.find_all(exp.Column))]}
+    assert used - {"*", ""} <= {*TAKEN, *(column for table in TABLES.values() for column in table.columns)}
 
 
 @pytest.mark.parametrize("name", QUERIES)

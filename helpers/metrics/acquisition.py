@@ -27,7 +27,8 @@ def cac_by(rows: pd.DataFrame, months: pd.DataFrame) -> pd.DataFrame:
     each = channels["media"] / channels["new_customers"]  # nobody comes of a channel without new customers
     recorded = rows["dimension"].isin(NAMED)
     rows = rows.assign(spend=rows["media"].where(recorded, rows["new_customers"] * rows["channel"].map(each)))
-    cuts = [name for name in [*NAMED, "segment", "plan", "country"]
+    cuts = [*NAMED, "segment", "plan", "country"]
+    cuts = [name for name in [*cuts, *sorted({*rows["dimension"]}.difference(cuts))]
             if (rows.loc[rows["dimension"] == name, "member"] != NOBODY).any()]
     lost = channels.loc[channels["new_customers"] == 0, "media"].sum()
     rest = pd.DataFrame({"dimension": cuts, "member": NOBODY, "spend": [0.0 if name in NAMED else lost for name in cuts]})

@@ -7,7 +7,7 @@ import pandas as pd
 
 from helpers.metrics import share
 from helpers.metrics.ltv import UNKNOWN
-from helpers.metrics.members import DIMENSIONS, Worth
+from helpers.metrics.members import Worth, place
 from helpers.models.intervals import Estimate
 
 
@@ -75,7 +75,7 @@ def by_member(found: dict[tuple[str, str], Worth], won: pd.Series, costs: dict, 
     """
     rows, rest = [], [key for key in won.index if key[0] == "channel" and key not in found]
     nobody = Worth(UNKNOWN, remark="no active customers")
-    for key in sorted([*found, *rest], key=lambda key: (DIMENSIONS.index(key[0]), key[1])):
+    for key in sorted([*found, *rest], key=lambda key: (place(key[0]), key[1])):
         of, cost = found.get(key, nobody), costs.get(key, np.nan)
         back = payback(margin * of.revenue[:horizon], of.ltv, cost)[0].value
         rows.append((*key, of.ltv.n, of.ltv.value, of.ltv.low, of.ltv.high, cost, of.ltv.value / cost, back,

@@ -9,7 +9,7 @@ import pandas as pd
 
 from helpers.contracts import ReportError, definitions
 from helpers.metrics import acquisition, cac, clv_models, frame, ltv, metric, monthly
-from helpers.metrics.members import DIMENSIONS, worth_by
+from helpers.metrics.members import worth_by
 from helpers.metrics.retention import pooled_churn, shared_churn
 from helpers.metrics.worth import Stream, member_streams
 from helpers.models.intervals import Estimate, product
@@ -115,10 +115,10 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
 
     costs = acquisition.cac_by(tables["cac_by"], costs_by_month).set_index(["dimension", "member"])["cac"].to_dict()
     found = worth_by(
-        tables, fits, worth, DIMENSIONS, margin=margin.value, policy=policy, reason=reason, split=tables["member_ages"])
+        tables, fits, worth, margin=margin.value, policy=policy, reason=reason, split=tables["member_ages"])
     won = tables["cac_by"].groupby(["dimension", "member"])["new_customers"].sum()
     members = cac.by_member(found, won, costs, horizon=policy.horizon_months, margin=margin.value)
-    parameters = [clv_models.sbg_parameters({k: v for k, v in fits.items() if k[0] not in ("channel", "country")}, confidence)]
+    parameters = [clv_models.sbg_parameters({k: v for k, v in fits.items() if k[0] in ("all", "plan", "segment")}, confidence)]
     if model:
         parameters.insert(0, clv_models.parameters(model, confidence, currency))
     members["ltv_shrunken"] = acquisition.shrunken(members, confidence)
@@ -148,7 +148,7 @@ def by_plan(tables: dict[str, pd.DataFrame], *, last: int, policy, margin: float
     plans = ends[ends["dimension"] == "plan"]  # the other fits would be thrown away
     fits = {} if reason else clv_models.sbg_by_member(plans, min_events=policy.min_events)
     worth = ltv.value_a_month(tables["customer_value"], confidence=policy.confidence)
-    found = worth_by(tables, fits, worth, ("plan",), margin=margin, policy=policy, reason=reason)
+    found = worth_by(tables, fits, worth, only="plan", margin=margin, policy=policy, reason=reason)
     return cac.by_member(found, pd.Series(dtype=int), {}, horizon=policy.horizon_months, margin=margin)
 
 

@@ -39,8 +39,13 @@ class Standard:
     hazards: np.ndarray
 
 
-def worth_by(tables, fits, value, dimensions, *, margin: float, policy, reason: str, split=None) -> dict[tuple, Worth]:
-    """Worth by (dimension, member), for all members that `value` knows.
+def place(dimension: str) -> tuple[int, str]:
+    """Orders dimensions: plan, channel, segment, country, then those of the params by name."""
+    return (DIMENSIONS.index(dimension) if dimension in DIMENSIONS else len(DIMENSIONS)), dimension
+
+
+def worth_by(tables, fits, value, *, margin: float, policy, reason: str, split=None, only="") -> dict[tuple, Worth]:
+    """Worth by (dimension, member), for all members that `value` knows, or those of the dimension `only`.
 
     tables : `survival` and `months`. fits, value : `clv_models.sbg_by_member` and `ltv.value_a_month`. reason : why nobody's
     is known. split : from `summaries/member_ages`; its members are measured by their plans, the others by their own curve.
@@ -48,7 +53,7 @@ def worth_by(tables, fits, value, dimensions, *, margin: float, policy, reason: 
     shared = shared_churn(tables["months"], in_month_churn=policy.in_month_churn, confidence=policy.confidence)
     plain = split is None or split.empty or reason or ALL not in value
     measured, found = {} if plain else by_plans(split, tables["survival"], fits, value, policy), {}
-    for key in (key for key in value if key[0] in dimensions):
+    for key in (key for key in value if key != ALL and only in ("", key[0])):
         n, worth = value[key].n, Worth(ltv.UNKNOWN)
         remark = reason or ("" if key in fits else f"fewer than {policy.min_events} departures")
         if n < policy.min_customers and not reason:

@@ -64,7 +64,7 @@ def guess_source(file: Path) -> dict:
     moment = next((name for name in places if kinds[name] == TIME), "")
     how = Source(path=str(file), decimal=".", dayfirst=settings.get("dayfirst") is True, timezone="UTC")
     day = (Col(moment) if moment else Const(None)).cast("DATE").alias("day")
-    days = canonical(rows, table, places, how, "UTC").select(day)
+    days = canonical(rows, TABLES[table], places, how, "UTC").select(day)
     days = days.filter(Col("day").between(Const(date(1970, 1, 1)), Const(date(2999, 12, 31))))
     unnamed = [name == f"column{i}" or names.count(name) > 1 for i, name in enumerate(names, 1)]
     return {

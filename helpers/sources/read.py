@@ -14,7 +14,7 @@ import duckdb
 import pandas as pd
 from python_calamine import CalamineError, load_workbook
 
-from helpers.contracts import COUNT, FLAG, TABLES, TEXT, TIME, ReportError
+from helpers.contracts import COUNT, FLAG, TEXT, TIME, ReportError, Table
 from helpers.engine import Engine
 from helpers.inputs import source_files
 from helpers.params import Params, Source, nearest
@@ -52,7 +52,7 @@ def read_source(engine: Engine, params: Params, table: str) -> list[SourceFile]:
 
     misread : the first column whose cell holds something that cannot be read as its type; the cell is null then.
     """
-    contract, files, problems, relations = TABLES[table], [], [], []
+    contract, files, problems, relations = params.tables[table], [], [], []
     if table not in params.sources:
         empty = [Const(None).cast(kind).alias(column) for column, kind in contract.columns.items()]
         empty += [Const(None).cast(kind).alias(name) for name, kind in ROW.items()]
@@ -71,8 +71,8 @@ def read_source(engine: Engine, params: Params, table: str) -> list[SourceFile]:
             else:
                 digest, encoding = fingerprint(path)
                 rows, names, before = open_file(engine.connection, path, source, source.encoding or encoding)
-            places = match_columns(table, source, names)
-            rows = canonical(rows, table, places, source, params.report.timezone)
+            places = match_columns(contract, source, names)
+            rows = canonical(rows, contract, places, source, params.report.timezone)
             if LINE not in rows.columns:  # text is parsed once; kept in the order of the file, so that rows tell their lines
                 engine.set_aside(f"read_{table}_{number}", rows)
                 rows = engine.table(f"read_{table}_{number}")
@@ -196,10 +196,10 @@ def open_excel(con: duckdb.DuckDBPyConnection, path: Path, source: Source) -> Op
     return con.from_df(frame.assign(**{LINE: lines[header:]})), names, 0
 
 
-def match_columns(table: str, source: Source, names: list[str]) -> dict[str, int]:
+def match_columns(contract: Table, source: Source, names: list[str]) -> dict[str, int]:
     """Canonical column -> its place in the file, from 0. Raises ReportError with every column that is missing."""
     places, problems = {}, []
-    for column in TABLES[table].columns:
+    for column in contract.columns:
         wanted = source.columns.get(column, column)
         label = repr(wanted) if wanted == column else f"{wanted!r} for {column}"
         alike = [i for i, name in enumerate(names) if name.lower() == str(wanted).strip().lower()]
@@ -210,7 +210,7 @@ def match_columns(table: str, source: Source, names: list[str]) -> dict[str, int
             places[column] = found[0]
         elif found:
             problems.append(f"column {label} stands {len(found)} times; give its position instead")
-        elif column in source.columns or column in TABLES[table].required:
+        elif column in source.columns or column in contract.required:
             problems.append(f"column {label} is missing{nearest(str(wanted), names)}")
     if problems:
         raise ReportError("columns are missing", problems)
@@ -223,9 +223,9 @@ def sample(rows: Rows) -> list[list[str]]:
     return [[row[i].strip() for row in cells if row[i] and row[i].strip()] for i in range(len(rows.columns))]
 
 
-def canonical(rows: Rows, table: str, places: dict[str, int], source: Source, report_zone: str) -> Rows:
+def canonical(rows: Rows, contract: Table, places: dict[str, int], source: Source, report_zone: str) -> Rows:
     """Rows in canonical columns and types, the first misread cell beside them, and Parquet's own number of a row."""
-    contract, seen, kinds = TABLES[table], sample(rows), [str(kind) for kind in rows.types]
+    seen, kinds = sample(rows), [str(kind) for kind in rows.types]
     numbers, dates = ([v for column, i in places.items() if kinds[i] == "VARCHAR" and contract.columns[column] in of
                        for v in seen[i]] for of in (NUMBERS, (TIME,)))
     decimal, formats = source.decimal or guess_decimal(numbers), guess_dates(dates, source.dayfirst)

@@ -1,5 +1,23 @@
 -- one row per customer seen before as_of: attributes, first spell with its age in completed months, and purchase history
-with first_spells as (
+with {% if dimensions %}told as (                    -- the params' dimensions: as customers says, else as the first of the rows that do
+    {%- for name in dimensions %}{% set last = loop.last %}{% for table in ("customers", "transactions", "subscriptions") %}
+    select customer_id, '{{ name }}' as dimension, "{{ name }}" as member, {{ loop.index }} as place, moment
+    from staged_{{ table }}
+    where stage = 'kept' and "{{ name }}" is not null
+    {{ "union all" if not (last and loop.last) }}
+    {%- endfor %}{% endfor %}
+),
+first_told as (
+    select customer_id, dimension, member, row_number() over (partition by customer_id, dimension order by place, moment, member) as nth
+    from told
+),
+carried as (
+    select customer_id{% for name in dimensions %}, max(case when dimension = '{{ name }}' then member end) as "{{ name }}"{% endfor %}
+    from first_told
+    where nth = 1
+    group by customer_id
+),
+{% endif %}first_spells as (
     select
         s.*,
         month_of(s.started_at) as first_month,
@@ -73,6 +91,7 @@ select
     h.first_day, coalesce(h.revenue, 0) as revenue, cast(coalesce(h.orders, 0) as bigint) as orders,
     coalesce(h.sale_days, 0) as sale_days,
     h.first_sale_day, d.second_sale_day, h.last_sale_day, coalesce(h.purchase_days, 0) as purchase_days
+    {%- for name in dimensions %}, c."{{ name }}"{% endfor %}
 from everybody as e
 cross join run
 cross join (select min(month_of(started_at)) as first_month from mart_spells where spell = 1) as b
@@ -80,3 +99,6 @@ left join aged as a on a.customer_id = e.customer_id
 left join history as h on h.customer_id = e.customer_id
 left join second_days as d on d.customer_id = e.customer_id
 left join attributes as k on k.customer_id = e.customer_id
+{%- if dimensions %}
+left join carried as c on c.customer_id = e.customer_id
+{%- endif %}

@@ -25,5 +25,5 @@ select
     opens_order and not void as opens_order,         -- one sale of each order, so that orders are counted once and add up
     -- subscription invoices are no choice to buy again; a book of subscriptions has to say which lines they are
     status = 'paid' and customer_id is not null and type <> 'adjustment' and not void
-        and coalesce(item_type <> 'subscription', not has_subscriptions) as bought
+        and coalesce(item_type <> 'subscription', not has_subscriptions) as bought{% for name in table.dimensions %}, "{{ name }}"{% endfor %}
 from dated

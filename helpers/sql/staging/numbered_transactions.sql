@@ -2,16 +2,16 @@
 {%- set ordered = [
     "transacted_at", "customer_id", "amount", "type", "status", "item_type", "product_id", "product_name", "category",
     "quantity", "unit_price", "discount", "tax", "currency", "subscription_id", "original_transaction_id",
-    "service_start", "service_end"] | reject("in", empty) | join(", ") %}
+    "service_start", "service_end"] | reject("in", empty) | list + table.dimensions | reject("in", empty) | list %}
 with numbered as (
     select
         n.*,
         -- lines without a number are numbered by all other columns, never by the order of the file
         case when n.line_no is null then row_number() over (
-            partition by n.transaction_id, n.line_no is null order by {{ ordered }}, file, line
+            partition by n.transaction_id, n.line_no is null order by "{{ ordered | join('", "') }}", file, line
         ) + coalesce(max(n.line_no) over (partition by n.transaction_id), 0) else n.line_no end as nth,
         case when n.line_no is not null then row_number() over (
-            partition by n.transaction_id, n.line_no order by {{ ordered }}, file, line
+            partition by n.transaction_id, n.line_no order by "{{ ordered | join('", "') }}", file, line
         ) else 1 end as copy
     from named_transactions as n
     inner join shared_ids as s on s.transaction_id = n.transaction_id

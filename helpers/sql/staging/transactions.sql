@@ -1,6 +1,6 @@
 -- one row per row read of transactions: as judged, with the number of its line; the second with a key is rejected
 {%- set columns -%}
-    file, line{% for column in table.columns if column not in empty and column not in table.key %}, {{ column }}{% endfor %},
+    file, line{% for column in table.columns if column not in empty and column not in table.key %}, "{{ column }}"{% endfor %},
     transaction_id, nobodys, stage, rule, rule_column, rule_value
 {%- endset %}
 with numbered as (
@@ -12,7 +12,7 @@ with numbered as (
 )
 select
     file, line{% for column, kind in table.columns.items() if column not in table.key %},
-    {% if column in empty %}cast(null as {{ kind }}) as {% endif %}{{ column }}{% endfor %},
+    {% if column in empty %}cast(null as {{ kind }}) as {% endif %}"{{ column }}"{% endfor %},
     case when nobodys then concat(transaction_id, ' no. ', cast(nth as varchar)) else transaction_id end as transaction_id,
     cast(case when nobodys then 1 else nth end as integer) as line_no,
     -- one sale of each transaction stands for it, so that orders add up

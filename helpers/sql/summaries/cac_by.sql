@@ -11,6 +11,7 @@ won as (
         started_month as month, coalesce(channel, '(unattributed)') as channel,
         coalesce(campaign, '(unattributed)') as campaign, coalesce(segment, '(unattributed)') as segment,
         coalesce(first_plan_id, '(unattributed)') as plan_id, coalesce(country, '(unattributed)') as country,
+        {% for name in dimensions %}coalesce("{{ name }}", '(unattributed)') as "{{ name }}", {% endfor -%}
         0 as media, 1 as new_customers
     from mart_customers
     where is_new
@@ -27,8 +28,10 @@ parts as (
     select month, 'segment', segment, channel, media, new_customers from won
     union all
     select month, 'plan', plan_id, channel, media, new_customers from won
+    {%- for name in ["country"] + dimensions %}
     union all
-    select month, 'country', country, channel, media, new_customers from won
+    select month, '{{ name }}', "{{ name }}", channel, media, new_customers from won
+    {%- endfor %}
 )
 select
     p.month, p.dimension, p.member, p.channel, cast(sum(p.media) as decimal(24, 4)) as media,

@@ -1,4 +1,5 @@
 -- one row per dimension and member: the last 12 months' revenue, or this month's MRR, per active customer and month, in sums
+{%- set names = ["channel", "segment", "country"] + dimensions %}
 with parts as (
     -- subscriptions: MRR at the month end per paying customer; sales: revenue of a year per active month
     select m.customer_id, m.mrr_end as y, case when m.active_end then 1 else 0 end as x
@@ -18,22 +19,20 @@ with parts as (
 ),
 worth as (
     select
-        p.customer_id, k.first_plan_id, k.channel, k.segment, k.country,
+        p.customer_id, k.first_plan_id{% for name in names %}, k."{{ name }}"{% endfor %},
         cast(sum(p.y) as decimal(20, 4)) as y, cast(sum(p.x) as decimal(20, 4)) as x
     from parts as p
     inner join mart_customers as k on k.customer_id = p.customer_id
-    group by p.customer_id, k.first_plan_id, k.channel, k.segment, k.country
+    group by p.customer_id, k.first_plan_id{% for name in names %}, k."{{ name }}"{% endfor %}
 ),
 members as (
     select 'all' as dimension, 'all' as member, x, y from worth
     union all
     select 'plan', first_plan_id, x, y from worth where first_plan_id is not null
+    {%- for name in names %}
     union all
-    select 'channel', channel, x, y from worth where channel is not null
-    union all
-    select 'segment', segment, x, y from worth where segment is not null
-    union all
-    select 'country', country, x, y from worth where country is not null
+    select '{{ name }}', "{{ name }}", x, y from worth where "{{ name }}" is not null
+    {%- endfor %}
 )
 select
     dimension, member, count(*) as customers, sum(y) as sum_y, sum(x) as sum_x,

@@ -1,7 +1,9 @@
 -- one row per dimension, member, plan at the start and age in months: first spells that end, are censored or enter there, and of the customers whose spell it is who pays, their MRR in sums, and who is new within six months
+{%- set names = ["channel", "segment", "country"] + dimensions %}
+{%- set columns = '"' ~ names | join('", "') ~ '"' %}
 with spells as (
     select
-        k.channel, k.segment, k.country, k.first_plan_id as plan_id, k.spell_months, k.entry_months,
+        {% for name in names %}k."{{ name }}", {% endfor %}k.first_plan_id as plan_id, k.spell_months, k.entry_months,
         case when k.spell_months > k.entry_months then 1 else 0 end as watched, case when k.spell_ended then 1 else 0 end as ended,
         case when m.active_end then 1 else 0 end as paying, coalesce(m.mrr_end, 0) as mrr,
         case when k.is_new and k.started_month between run.report_month - 5 and run.report_month then 1 else 0 end as is_new
@@ -12,22 +14,21 @@ with spells as (
 ),
 counted as (
     select
-        channel, segment, country, plan_id, spell_months as month, sum(watched * ended) as events,
+        {{ columns }}, plan_id, spell_months as month, sum(watched * ended) as events,
         sum(watched * (1 - ended)) as censored, 0 as entered, sum(paying) as paying, sum(mrr) as mrr,
         sum(times(mrr, mrr)) as mrr_squared, sum(is_new) as new_customers
     from spells
-    group by channel, segment, country, plan_id, spell_months
+    group by {{ columns }}, plan_id, spell_months
     union all
-    select channel, segment, country, plan_id, entry_months, 0, 0, sum(watched), 0, 0, 0, 0
+    select {{ columns }}, plan_id, entry_months, 0, 0, sum(watched), 0, 0, 0, 0
     from spells
-    group by channel, segment, country, plan_id, entry_months
+    group by {{ columns }}, plan_id, entry_months
 ),
 members as (
-    select 'channel' as dimension, channel as member, c.* from counted as c where channel is not null
-    union all
-    select 'segment', segment, c.* from counted as c where segment is not null
-    union all
-    select 'country', country, c.* from counted as c where country is not null
+    {%- for name in names %}
+    {{ "union all" if not loop.first }}
+    select '{{ name }}' as dimension, "{{ name }}" as member, c.* from counted as c where "{{ name }}" is not null
+    {%- endfor %}
 )
 select
     dimension, member, plan_id, cast(month as integer) as month, cast(sum(events) as bigint) as events,

@@ -6,8 +6,10 @@ with members as (
     union all
     select 'segment', segment, 1, 0 from mart_customers
     union all
-    select 'country', country, 1, 0 from mart_customers
+    {%- for name in ["country"] + dimensions %}
+    select '{{ name }}', "{{ name }}", 1, 0 from mart_customers
     union all
+    {%- endfor %}
     select 'plan', first_plan_id, 1, 0 from mart_customers
     union all
     select 'channel', channel, 0, amount from mart_marketing_spend where kind = 'media'

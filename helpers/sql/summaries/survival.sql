@@ -7,18 +7,12 @@ with members as (
     select 'plan', first_plan_id, spell_months, spell_ended, entry_months
     from mart_customers
     where first_plan_id is not null
+    {%- for name in ["segment", "country", "channel"] + dimensions %}
     union all
-    select 'segment', segment, spell_months, spell_ended, entry_months
+    select '{{ name }}', "{{ name }}", spell_months, spell_ended, entry_months
     from mart_customers
-    where started_at is not null and segment is not null
-    union all
-    select 'country', country, spell_months, spell_ended, entry_months
-    from mart_customers
-    where started_at is not null and country is not null
-    union all
-    select 'channel', channel, spell_months, spell_ended, entry_months
-    from mart_customers
-    where started_at is not null and channel is not null
+    where started_at is not null and "{{ name }}" is not null
+    {%- endfor %}
 ),
 watched as (                                        -- never at risk: gone, or not yet a month old, when watching began
     select * from members where spell_months > entry_months

@@ -1,0 +1,168 @@
+"""Dimensions: further columns of a book's files, carried to the marts and split by like channel, segment and country."""
+
+import pandas as pd
+import pytest
+import yaml
+
+from helpers.contracts import ReportError
+from helpers.demo import FILES, write_demo
+from helpers.marts import SPLIT, prepare
+from helpers.metrics import acquisition, cac, ltv_cac
+from helpers.params import load_params
+
+TRANSACTIONS = """Kunde,Zeit,Betrag,Store No,device
+ann,2025-01-05,10,,app
+ann,2025-01-04,10,S2,
+ann,2025-02-01,10,S9,web
+bob,2025-01-01,10, S1 ,
+bob,2025-01-01,20,S0,
+cy,2025-01-01,5,,
+dee,2025-06-30,5,,
+dee,2025-07-01,5,S5,app
+,2025-01-01,5,S7,tv
+"""
+CUSTOMERS = "customer_id,store\nann,S8\ncy,\neve,S4\n"
+NAMES = {"customer_id": "Kunde", "transacted_at": "Zeit", "amount": "Betrag", "store": "Store No"}
+
+
+def write(folder, dimensions, transactions=TRANSACTIONS, names=NAMES, customers=CUSTOMERS):
+    (folder / "t.csv").write_text(transactions)
+    (folder / "c.csv").write_text(customers)
+    sources = {"transactions": {"path": "t.csv", "columns": names}, "customers": {"path": "c.csv"}}
+    report = {"name": "book", "title": "Book", "month": "2025-06"}
+    settings = {"report": report, "sources": sources, "dimensions": dimensions, "history": None}
+    (folder / "book.yaml").write_text(yaml.safe_dump(settings))
+    return folder / "book.yaml"
+
+
+def carried(book) -> dict[str, tuple]:
+    frame = book.engine.connection.sql("select customer_id, store, device from mart_customers order by 1").fetchall()
+    return {customer: tuple(members) for customer, *members in frame}
+
+
+@pytest.fixture
+def book(tmp_path):
+    return prepare(str(write(tmp_path, ["store", "device"])), None, str(tmp_path / "run"))
+
+
+def test_customers_say_first_else_the_first_row_that_does_before_the_months_end(book):
+    assert carried(book) == {
+        "ann": ("S8", "app"),  # customers says S8, though the first sale was at S2
+        "bob": ("S0", None),  # two at one instant: the first by name
+        "cy": (None, None), "dee": (None, None), "eve": ("S4", None)}
+
+
+def test_every_mart_of_lines_and_customers_carries_them(book):
+    lines = book.engine.connection.sql("select store, device from mart_transactions order by 1 nulls first, 2 nulls first")
+    assert lines.fetchall() == [(None, None), (None, None), (None, "app"), ("S0", None), ("S1", None), ("S2", None),
+                                ("S7", "tv"), ("S9", "web")]
+    whole = book.engine.connection.sql("select customer_id, store, device from mart_customer_360 order by 1").fetchall()
+    assert whole == [(customer, *members) for customer, members in carried(book).items()]
+    ignored = book.engine.connection.sql("select sum(ignored_columns) from source_files").fetchall()
+    assert ignored == [(0,)]
+
+
+def test_without_dimensions_further_columns_are_ignored_and_counted(tmp_path):
+    path = write(tmp_path, [], names={name: column for name, column in NAMES.items() if name != "store"})
+    plain = prepare(str(path), None, str(tmp_path / "run"))
+    found = dict(plain.engine.connection.sql('select "table", ignored_columns from source_files').fetchall())
+    assert found == {"transactions": 2, "customers": 1}
+    assert "store" not in plain.engine.table("mart_customers").columns
+
+
+def test_the_same_rows_in_another_order_or_as_parquet_make_the_same_marts(tmp_path):
+    head, *rows = TRANSACTIONS.splitlines()
+    marts = []
+    for kind, text in enumerate((TRANSACTIONS, "\n".join([head, *rows[::-1]]) + "\n", TRANSACTIONS)):
+        folder = tmp_path / str(kind)
+        folder.mkdir()
+        path = write(folder, ["store", "device"], transactions=text)
+        if kind == 2:
+            pd.read_csv(folder / "t.csv").to_parquet(folder / "t.parquet")
+            path.write_text(path.read_text().replace("t.csv", "t.parquet"))
+        prepare(str(path), None, str(folder / "run"))
+        marts.append({file.name: file.read_bytes() for file in (folder / "run" / "marts").glob("*.parquet")})
+    assert marts[0] == marts[1] == marts[2]
+
+
+@pytest.fixture(scope="module")
+def twins(tmp_path_factory):
+    """The demo company twice: with its segments under that name, and under two others beside it."""
+    folder = tmp_path_factory.mktemp("twins")
+    write_demo(folder, customers=600, end="2025-06")
+    customers = pd.read_csv(folder / "customers.csv")
+    customers = customers.assign(party=customers["segment"], Reversed=customers["segment"].str[::-1])
+    customers.to_csv(folder / "customers.csv", index=False)
+    sources = {name: {"path": f"{name}.csv"} for name in FILES}
+    sources["customers"]["columns"] = {"mirror": "Reversed"}
+    report = {"name": "book", "title": "Book", "month": "2025-06"}
+    path = folder / "book.yaml"
+    path.write_text(yaml.safe_dump({"report": report, "sources": sources, "dimensions": ["party", "mirror"], "history": None}))
+    return prepare(str(path), None, str(folder / "run"))
+
+
+@pytest.mark.parametrize("query", [name for name in SPLIT if name != "summaries/spellings"])
+def test_a_dimension_is_counted_as_a_segment_is(twins, query):
+    frame = twins.frame(query)
+    segment, party = (frame[frame["dimension"] == name].drop(columns="dimension").reset_index(drop=True)
+                      for name in ("segment", "party"))
+    assert len(segment)
+    pd.testing.assert_frame_equal(segment, party)
+    mirror = frame[frame["dimension"] == "mirror"].assign(
+        dimension="segment", member=lambda of: of["member"].where(of["member"] == "(unattributed)", of["member"].str[::-1]))
+    keys = [name for name in frame.columns[:5] if frame[name].dtype.kind not in "f"]
+    again = mirror.sort_values(keys, ignore_index=True).drop(columns="dimension")
+    pd.testing.assert_frame_equal(segment.sort_values([k for k in keys if k != "dimension"], ignore_index=True), again)
+
+
+def test_members_of_a_dimension_have_the_ltv_and_cac_of_like_segments_and_add_up(twins):
+    tables, params = twins.frames(ltv_cac.QUERIES), twins.params
+    result = ltv_cac.analyse(
+        tables, period="2025-06", last=twins.month, currency="USD", given=twins.given, policy=params.policy,
+        terms=params.ltv_cac, formulas={}, target=3.0)
+    members = result.by_member
+    assert [*dict.fromkeys(members["dimension"])] == ["plan", "channel", "segment", "country", "mirror", "party"]
+    segment, party = (members[members["dimension"] == name].drop(columns="dimension").reset_index(drop=True)
+                      for name in ("segment", "party"))
+    assert segment["ltv"].notna().any()
+    pd.testing.assert_frame_equal(segment.drop(columns="ltv_shrunken"), party.drop(columns="ltv_shrunken"))
+    cuts = acquisition.cac_by(tables["cac_by"], result.cac)
+    checks = acquisition.cac_checks(cuts, result.cac, twins.month)
+    assert {"party", "mirror"} <= {*checks["scope"]} and checks["passed"].all()
+    together = cac.together(members).set_index("dimension")["ltv"]
+    assert together["party"] == together["segment"]
+
+
+@pytest.mark.parametrize(("dimensions", "told"), [
+    (["segment"], "dimensions: 'segment' has a meaning of its own here; give it another name"),
+    (["nth"], "dimensions: 'nth' has a meaning of its own here"),
+    (["all"], "dimensions: 'all' has a meaning of its own here"),
+    (["store", "device", "store"], "dimensions: 'store' stands 2 times"),
+    (["Store"], "dimensions.0: must be a name of small letters, digits and _, at most 40 (got ['Store'])"),
+    (["device", 7], "dimensions.1: must be a name of small letters, digits and _, at most 40"),
+    (['x"; drop table run; --'], "dimensions.0: must be a name of small letters"),
+    ("store", "dimensions: should be a valid list (got 'store')"),
+    ([f"d{n}" for n in range(9)], "dimensions: list should have at most 8 items"),
+])
+def test_names_that_cannot_be_dimensions_are_refused(tmp_path, dimensions, told):
+    with pytest.raises(ReportError) as error:
+        load_params(write(tmp_path, dimensions))
+    assert any(problem.startswith(told) for problem in error.value.problems)
+
+
+def test_a_dimension_that_no_file_holds_is_refused_before_anything_is_written(tmp_path):
+    path = write(tmp_path, ["store", "shelf", "aisle"])
+    with pytest.raises(ReportError, match="dimensions has 2 problems") as error:
+        prepare(str(path), None, str(tmp_path / "run"))
+    assert error.value.problems[0].startswith("'shelf' is no column of the files of ")
+    assert not (tmp_path / "run" / "marts").exists()
+
+
+@pytest.mark.parametrize("name", ["order", "group", "select", "table_no"])
+def test_words_of_sql_are_names_like_others(tmp_path, name):
+    names = {column: of for column, of in NAMES.items() if column != "store"} | {name: "Store No"}
+    book = prepare(str(write(tmp_path, [name], names=names)), None, str(tmp_path / "run"))
+    found = book.engine.connection.sql(f'select "{name}" from mart_customers where customer_id = \'bob\'')
+    assert found.fetchall() == [("S0",)]
+    for query in SPLIT:
+        book.frame(query)
