@@ -64,7 +64,7 @@ def fit(x, t_x, T, weights=None) -> BgNbd:
 
 def bootstrap(model: BgNbd, x, t_x, T, weights, draws: int, seed: int) -> np.ndarray:
     """(r, alpha, a, b) of refits to `resample(weights, draws, seed)`, draws × 4."""
-    return refit(Rows(x, t_x, T).given, [model.r, model.alpha, model.a, model.b], weights, draws, seed)
+    return refit(Rows(x, t_x, T), [model.r, model.alpha, model.a, model.b], weights, draws, seed)
 
 
 def predict_total(model: BgNbd, refits, x, t_x, T, weights, t: float, confidence: float, seed: int) -> Estimate:
@@ -99,6 +99,24 @@ class Rows:
     def given(self, weights) -> "Objective":
         """The likelihood where each row stands for so many customers."""
         return Objective(self, np.asarray(weights, dtype=float)[self.order])
+
+    def scores(self, theta) -> np.ndarray:
+        """Each row's gradient of the log-likelihood by the log parameters: rows × 4."""
+        (r, alpha, a, b), until, to_last = np.exp(theta), np.exp(theta[1]) + self.ends, np.exp(theta[1]) + self.lasts
+        since, bought = np.log(until)[self.by_T] - np.log(to_last)[self.by_t], r + self.x
+        rest = 1 / (b + np.maximum(self.x, 1) - 1)
+        gone = np.where(self.x > 0, expit(np.log(a * rest) + bought * since), 0)
+        psi = np.array([digamma(r + self.counts) - digamma(r), digamma(a + b) - digamma(a + b + self.counts),
+                        digamma(b + self.counts) - digamma(b)])[:, self.by_x]
+        until, to_last = (1 / until)[self.by_T], (1 / to_last)[self.by_t]
+        slopes = np.empty((len(self.x), 4))
+        slopes[self.order] = np.column_stack([
+            psi[0] + theta[1] + np.log(until) + gone * since,
+            r / alpha - bought * until + gone * bought * (until - to_last),
+            psi[1] + gone / a,
+            psi[1] + psi[2] - gone * rest,
+        ])
+        return slopes * np.exp(theta)
 
 
 class Objective:

@@ -45,7 +45,7 @@ def fit(x, mean, weights=None) -> GammaGamma:
 
 def bootstrap(model: GammaGamma, x, mean, weights, draws: int, seed: int) -> np.ndarray:
     """(p, q, v) of refits, draws × 3; BG/NBD's rows, weights and seed draw the customers of BG/NBD's refits."""
-    return refit(Rows(x, mean).given, [model.p, model.q, model.v], weights, draws, seed)
+    return refit(Rows(x, mean), [model.p, model.q, model.v], weights, draws, seed)
 
 
 class Rows:
@@ -53,7 +53,7 @@ class Rows:
 
     def __init__(self, x, mean) -> None:
         x, mean = (np.asarray(of, dtype=float) for of in (x, mean))
-        self.good = np.flatnonzero((x > 0) & (mean > 0))
+        self.good, self.rows = np.flatnonzero((x > 0) & (mean > 0)), len(x)
         self.counts, self.of_x = np.unique(x[self.good], return_inverse=True)
         self.mean, self.spend = mean[self.good], x[self.good] * mean[self.good]
         self.log_mean, self.log_spend = np.log(self.mean), x[self.good] * np.log(self.spend)
@@ -61,6 +61,17 @@ class Rows:
     def given(self, weights) -> "Objective":
         """The likelihood where each row stands for so many customers."""
         return Objective(self, np.asarray(weights, dtype=float)[self.good])
+
+    def scores(self, theta) -> np.ndarray:
+        """Each row's gradient of the log-likelihood by the log parameters, 0 where it does not count: rows × 3."""
+        (p, q, v), x, whole = np.exp(theta), self.counts[self.of_x], np.exp(theta[2]) + self.spend
+        both, alone = digamma(p * self.counts + q)[self.of_x], digamma(p * self.counts)[self.of_x]
+        slopes = np.zeros((self.rows, 3))
+        slopes[self.good] = np.column_stack([
+            x * (both - alone) + self.log_spend - x * np.log(whole), both - digamma(q) + theta[2] - np.log(whole),
+            q / v - (p * x + q) / whole,
+        ])
+        return slopes * np.exp(theta)
 
 
 class Objective:

@@ -65,3 +65,45 @@ def test_second_derivatives_are_the_differences_of_the_first(objective):
     theta = np.log([0.4, 6.0, 0.9, 2.5])[:len(objective.start)]
     found = information(lambda at: objective(at), theta)
     np.testing.assert_allclose(objective.information(theta), found, atol=1e-6)
+
+
+@pytest.mark.parametrize(("rows", "theta"), [
+    (bgnbd.Rows([2, 0, 40, 5], [3.0, 0, 38, 30], [39.0, 39, 38.5, 31]), np.log([0.4, 6.0, 0.9, 2.5])),
+    (gamma_gamma.Rows([9, 1, 0, 2], [7.0, 5, 0, 30]), np.log([2.0, 3.0, 14.0])),
+])
+def test_scores_are_what_a_row_adds_to_the_gradient(rows, theta):
+    weights = np.array([4, 3, 2, 1])
+    scores = rows.scores(theta)
+    counted = weights[scores.any(axis=1)].sum()
+    np.testing.assert_allclose(weights @ scores / counted, rows.given(weights)(theta)[1], atol=1e-12)
+    for row in range(4):
+        alone = np.eye(4, dtype=int)[row]
+        if scores[row].any():
+            np.testing.assert_allclose(scores[row], rows.given(alone)(theta)[1], atol=1e-12)
+
+
+def test_of_many_customers_one_step_comes_to_where_a_refit_does(monkeypatch):
+    rng = np.random.default_rng(7)
+    n, observed = 20_000, np.floor(rng.uniform(20, 150, 20_000))
+    rate, stop = rng.gamma(0.8, 1 / 6, n), rng.beta(0.9, 2.5, n)
+    now, bought, last, alive = np.zeros(n), np.zeros(n), np.zeros(n), np.ones(n, dtype=bool)
+    while alive.any():
+        now = now + rng.exponential(1 / rate)
+        alive = alive & (now <= observed)
+        bought, last = bought + alive, np.where(alive, now, last)
+        alive = alive & (rng.random(n) > stop)
+    weights, counts = np.ones(n, dtype=int), (bought, last, observed)
+    spent = rng.gamma(4, 1, n) * 30 / rng.gamma(6, 1, n)
+    model, money = bgnbd.fit(*counts, weights), gamma_gamma.fit(bought, spent, weights)
+    draws = [rng.multinomial(n, np.full(n, 1 / n)) for _ in range(40)]
+    monkeypatch.setattr(likelihood, "resample", lambda *_: iter(draws))
+    found = {}
+    for many in (10**9, 1000):
+        monkeypatch.setattr(likelihood, "MANY", many)
+        found[many] = (np.log(bgnbd.bootstrap(model, *counts, weights, 40, 1)),
+                       np.log(gamma_gamma.bootstrap(money, bought, spent, weights, 40, 1)))
+    for full, step in zip(*found.values(), strict=True):
+        spread = full.std(axis=0)
+        assert not np.array_equal(full, step)
+        assert (np.abs(full - step) < 0.5 * spread).all()  # the second order, of each draw
+        np.testing.assert_allclose(step.std(axis=0), spread, rtol=0.05)
