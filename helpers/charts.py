@@ -21,7 +21,7 @@ from IPython.display import HTML
 from markupsafe import Markup
 from matplotlib import style
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 THEME = Path(__file__).parent / "template" / "charts.mplstyle"  # and charts.css, its colours in the dark scheme
 SMALL = 48_000  # bytes of an image as it stands in a page
@@ -282,13 +282,21 @@ def _figure(title: str, height: float, unit="", rows=None, target=None, width: f
         axes.margins(x=0.14)  # room for the labels at the ends
         axes.set(yticks=range(len(rows)), yticklabels=[_label(row) for row in rows], ylim=(len(rows) - 0.4, -0.6))
     if unit:
-        axis.set(label_text=_label(unit, 60), major_locator=MaxNLocator(5), major_formatter=partial(_text, unit))
+        axis.set(label_text=_label(unit, 60), major_locator=MaxNLocator(5), major_formatter=Once(partial(_text, unit)))
         axis.grid(True)
     if target is not None:
         (axes.axhline if rows is None else axes.axvline)(target, color=INK, linestyle="--", linewidth=1)
     if target is not None and rows is not None:
         axes.annotate(f"target {_text(unit, target)}", (target, 1.02), xycoords=("data", "axes fraction"), ha="center")
     return figure, axes
+
+
+class Once(FuncFormatter):
+    """Labels of ticks, without those that repeat one: between ticks closer than the unit is written, nothing moved."""
+
+    def format_ticks(self, values) -> list[str]:
+        labels = super().format_ticks(values)
+        return ["" if label in labels[:place] else label for place, label in enumerate(labels)]
 
 
 def _ticks_along(axes, grid, months: bool, unit: str = ""):

@@ -278,6 +278,14 @@ def test_months_are_text_dates_or_periods(months, kind):
     assert [*np.diff(axes.lines[0].get_xdata())] == [1, 1, 1] and len(axes.get_xticks()) == 4
 
 
+def test_a_figure_that_hardly_moves_has_no_label_twice():
+    frame = pd.DataFrame({"month": [f"2025-{month:02d}" for month in range(1, 7)], "margin": 0.778 + np.arange(6) * 1e-5})
+    figure = charts.lines(frame, x="month", y="margin", title="The margin stood still", unit="share")
+    figure.canvas.draw()
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert len(labels) > 2 and [label for label in labels if label] == ["77.8%"]
+
+
 @pytest.mark.parametrize(("count", "ticks"), [(7, 7), (8, 4), (13, 7), (15, 5), (25, 5)])
 def test_ticks_of_months_have_room_on_a_phone(count, ticks):
     table = pd.DataFrame({"month": pd.period_range("2023-01", periods=count, freq="M").astype(str), "rows": 1})
