@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -90,19 +91,17 @@ NAMED = {"months": "months of history", "customers": "customers", "ends": "custo
 SPILL = "spill-"  # how folders in a run's folder begin that hold what did not fit into memory
 BOOKS = ("transactions", "subscriptions")  # a report needs one of them, and is as fresh as their newest row
 CARRIERS = ("customers", *BOOKS)  # tables whose files may hold the dimensions of the params
-# What queries call columns of their own, beside the canonical ones: no dimension may be called so.
-TAKEN = (
-    "active_end all all_mrr as_of bought cac_lag_months censored copy counted_at customer_segment customers day day_rate "
-    "days dimension end_age ended ended_on ended_second entered entry_age entry_months events fault features_used file "
-    "first_day first_month first_plan_id first_sale first_sale_day frequency gone has_rates has_subscriptions in_customers "
-    "internal_customers is_new last_nps last_sale_day last_ticket_at last_touch_at last_use_day latest left_edge_months "
-    "line meant media media_spend member misread misread_value moment monetary months_apart mrr mrr_end mrr_squared "
-    "new_customers no_internals nobodys nth observed observed_from observed_months open_tickets opens_order ordered_at "
-    "orders paused_mrr paying person_id place plan purchase_days purchased recency_days refunds_on report_currency "
-    "report_month revenue rfm_segment rule rule_column rule_value sale sale_days second_sale_day sold spell spell_ended "
-    "spell_months spellings spend stage start_day start_second started_month sum_x sum_xx sum_xy sum_y sum_yy tickets "
-    "too_large touches unconverted void watched worth x y"
-).split()
+MEMBERS = 200  # of a dimension: more are no groups, and each has a curve of its own
+
+
+@cache
+def taken() -> frozenset[str]:
+    """Names that no dimension may have: every word of the queries, for there they call columns of their own so."""
+    files = [path for path in (Path(__file__).parent / "sql").rglob("*.sql") if path.parent.name != "demo"]
+    queries = [path.read_text(encoding="utf-8") for path in files]
+    words = {word for text in queries for word in re.findall(r"[a-z_]\w*", re.sub("--.*", "", text).lower())}
+    columns = {name for table in TABLES.values() for column in table.columns for name in (column, f"known_{column}")}
+    return frozenset({"file_row_number", *words, *columns})
 
 
 @cache

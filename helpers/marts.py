@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.contracts import BELOW, BOOKS, CARRIERS, DERIVED, KEPT, MARTS, ROOT, TABLES, ReportError, Table, read_yaml
+from helpers.contracts import BELOW, BOOKS, CARRIERS, DERIVED, KEPT, MARTS, MEMBERS, ROOT, TABLES, ReportError, Table, read_yaml
 from helpers.demo import FILES, recipe, write_demo
 from helpers.engine import BESIDE, Engine, read_sql, template
-from helpers.params import Params, Policy, load_params, month_index, month_label, month_start
+from helpers.params import Params, Policy, load_params, month_index, month_label, month_start, nearest
 from helpers.sources import SourceFile, damaged, read_source
 
 PEOPLE = [(table, column) for table in TABLES.values() for column in table.people if column in table.columns]
@@ -84,8 +84,8 @@ class Book:
         if query == "summaries/columns":
             return {"columns": sorted(self.engine.table("source_columns").fetchall())}
         if query == "summaries/duplicates":
-            keyless = [table for name, table in TABLES.items() if name in self.given and not table.key]
-            return {"tables": [TABLES[BOOKS[0]], *keyless]}  # sales are empty where none are given, but there
+            keyless = [table for name, table in self.params.tables.items() if name in self.given and not table.key]
+            return {"tables": [self.params.tables[BOOKS[0]], *keyless]}  # sales are empty where none are given, but there
         return {}
 
     def read(self, name: str) -> pd.DataFrame:
@@ -153,7 +153,7 @@ def prepare(params_file: str, month: str | None, run_dir: str) -> Book:
     for name, key in MARTS.items():
         path = folder / "marts" / f"{name}.parquet"
         table = params.tables[name] if name in (*KEPT, "transactions") else None
-        names = {"dimensions": params.dimensions} if name == "customers" else {}
+        names = {"dimensions": params.dimensions} if name in ("customers", "subscriptions") else {}
         book.engine.write(f"marts/{'kept' if name in KEPT else name}", path, key, table, **names)
         book.engine.register(f"mart_{name}", path)
     return book
@@ -185,11 +185,8 @@ def stage(params: Params, spill: Path | None = None) -> Engine:
     engine.build("staged_rows", "staging/rows", tables=list(TABLES))
     engine.register("source_files", inputs_frame(files))
     present = sorted({(file.table, column) for file in files for column in file.columns})
-    if absent := [name for name in params.dimensions if name not in {column for _, column in present}]:
-        remedy = "Name them as the file does, or say under sources.<table>.columns which columns of it they are."
-        found = [f"'{name}' is no column of the files of {' or '.join(params.sources.keys() & {*CARRIERS})}" for name in absent]
-        raise ReportError("dimensions", found, remedy)
     engine.register("source_columns", pd.DataFrame(present, columns=["table", "column"]))
+    split(engine, params, files)
     rejected = engine.frame("summaries/rejections")
     foreign = rejected[rejected["rule"] == "other currency than the report"]
     if len(foreign):
@@ -205,6 +202,21 @@ def stage(params: Params, spill: Path | None = None) -> Engine:
         found = found or [f"{file.table}: {file.name} holds no row" for file in files if file.table in BOOKS]
         raise ReportError(f"No row is left before {params.as_of}: there is nothing to report, and the book", found, remedy)
     return engine
+
+
+def split(engine: Engine, params: Params, files: list[SourceFile]) -> None:
+    """Raises ReportError for dimensions that no file holds, or that have too many members to be groups."""
+    held = [file for file in files if file.table in CARRIERS]
+    others, known = [name for file in held for name in file.others], {name for file in held for name in file.columns}
+    found = [f"'{name}' is no column of the files of {' or '.join(of for of in CARRIERS if of in params.sources)}"
+             f"{nearest(name, others) if others else ''}" for name in params.dimensions if name not in known]
+    if not found and params.dimensions:
+        counts = engine.frame("staging/members", dimensions=params.dimensions, tables=CARRIERS)
+        found = [f"'{row.dimension}' has {row.members:,} members, at most {MEMBERS} can be told apart: group them first"
+                 for row in counts[counts["members"] > MEMBERS].itertuples()]
+    if found:
+        remedy = "Name them as the file does, or say under sources.<table>.columns which columns of it they are."
+        raise ReportError("dimensions", found, remedy)
 
 
 def judge(engine: Engine, tables: Sequence[Table]) -> None:

@@ -18,7 +18,7 @@ from babel.localedata import locale_identifiers
 from babel.numbers import list_currencies
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from helpers.contracts import CARRIERS, ROOT, TABLES, TAKEN, TEXT, ReportError, Table, definitions, read_yaml
+from helpers.contracts import CARRIERS, ROOT, TABLES, TEXT, ReportError, Table, definitions, read_yaml, taken
 
 GROUNDS = ("#ffffff", "#f5f6f8", "#15181c", "#1e2329")  # of the pages and their boxes, light and dark
 SHORT = ("zh_CN", "zh_HK", "zh_TW", "sr_RS", "bs_BA", "az_AZ", "uz_UZ", "pa_IN")  # locales whose script Babel adds
@@ -94,7 +94,8 @@ WORDS = {  # where pydantic would recite a regular expression or its own insides
     "report.name": "must be a folder's name: text of at most 80 letters, digits, . _ -, not starting with a dot",
     **dict.fromkeys(("sources.str", "sources.int"), "must be the name of a column in the file, or its position from 1"),
     "sources.query": "must be one select",
-    **{f"dimensions.{place}": "must be a name of small letters, digits and _, at most 40" for place in range(8)},
+    **dict.fromkeys((f"dimensions.{place}" for place in range(8)), "must be a name of small letters, digits and _, at most 40; "
+                    "sources.<table>.columns says which column of the file it is"),
     "policy.observed_from": "must be a day written YYYY-MM-DD",
     "ltv_cac.next_review_date": "must be a day written YYYY-MM-DD",
     "sources.delimiter": "must be one character, or 'blank' for runs of blanks",
@@ -339,7 +340,9 @@ def unknown_names(values: dict[str, Any], rules: dict[str, Any]) -> list[str]:
     problems = [f"{key}: not a known setting" for key in ("file", "raw") if key in values]
     for where, (what, names) in known.items():
         unknown = [name for name in found[where] if name not in names] if isinstance(found[where], dict) else []
-        problems += [f"{where}.{name}: not a known {what}{nearest(name, names)}" for name in unknown]
+        carries = where in [f"sources.{name}.columns" for name in CARRIERS]
+        own = "; columns of your own are named under dimensions, too" if carries else ""
+        problems += [f"{where}.{name}: not a known {what}{nearest(name, names)}{own}" for name in unknown]
     if isinstance(found["sources"], dict) and not {"transactions", "subscriptions"} & found["sources"].keys():
         problems.append("sources: needs transactions or subscriptions; every page is made from one of them")
     return problems
@@ -351,7 +354,7 @@ def contradictions(values: dict[str, Any], rules: dict[str, Any]) -> list[str]:
     for name in dict.fromkeys(map(str, split)) if isinstance(split, list) else []:
         if split.count(name) > 1:
             problems.append(f"dimensions: '{name}' stands {split.count(name)} times")
-        if name in TAKEN or any(name in table.columns for table in TABLES.values()):
+        if name in taken():
             problems.append(f"dimensions: '{name}' has a meaning of its own here; give it another name, and say under "
                             f"sources.<table>.columns which column of the file it is, as in my_{name}: {name}")
     status, signed_by = (as_written(values, ("report", name)) for name in ("status", "signed_by"))

@@ -9,7 +9,9 @@ from importlib.metadata import version
 sys.modules.setdefault("rfc3987_syntax", None)
 
 import nbformat  # noqa: E402
+from bs4 import BeautifulSoup  # noqa: E402
 from IPython.display import HTML  # noqa: E402
+from jinja2 import pass_context  # noqa: E402
 from nbconvert import HTMLExporter, TemplateExporter  # noqa: E402
 from nbconvert.filters.widgetsdatatypefilter import WidgetsDataTypeFilter  # noqa: E402
 
@@ -20,7 +22,15 @@ from helpers.safety import refused  # noqa: E402
 
 
 class PageExporter(HTMLExporter):
-    """Without HTMLExporter's last step, which parses the whole page to add what our template has: two thirds of the time."""
+    """Without HTMLExporter's last step, which parses the whole page to add what our template has: two thirds of the time.
+
+    That step also closed what an author's markdown leaves open, so that the rest of the page is not drawn into it.
+    """
+
+    @pass_context
+    def markdown2html(self, context, source) -> str:
+        html = super().markdown2html(context, source)
+        return str(BeautifulSoup(html, "html.parser")) if "<" in source else html
 
     def from_notebook_node(self, nb, resources=None, **kw) -> tuple[str, dict]:
         resources = self._init_resources(resources)

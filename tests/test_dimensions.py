@@ -7,7 +7,7 @@ import yaml
 from helpers.contracts import ReportError
 from helpers.demo import FILES, write_demo
 from helpers.marts import SPLIT, prepare
-from helpers.metrics import acquisition, cac, ltv_cac
+from helpers.metrics import acquisition, cac, ltv_cac, retention
 from helpers.params import load_params
 
 TRANSACTIONS = """Kunde,Zeit,Betrag,Store No,device
@@ -138,7 +138,10 @@ def test_members_of_a_dimension_have_the_ltv_and_cac_of_like_segments_and_add_up
     (["nth"], "dimensions: 'nth' has a meaning of its own here"),
     (["all"], "dimensions: 'all' has a meaning of its own here"),
     (["store", "device", "store"], "dimensions: 'store' stands 2 times"),
-    (["Store"], "dimensions.0: must be a name of small letters, digits and _, at most 40 (got ['Store'])"),
+    (["grace_ends_on"], "dimensions: 'grace_ends_on' has a meaning of its own here"),  # of marts/subscriptions
+    (["group"], "dimensions: 'group' has a meaning of its own here"),
+    (["file_row_number"], "dimensions: 'file_row_number' has a meaning of its own here"),
+    (["Store"], "dimensions.0: must be a name of small letters, digits and _, at most 40; sources.<table>.columns says"),
     (["device", 7], "dimensions.1: must be a name of small letters, digits and _, at most 40"),
     (['x"; drop table run; --'], "dimensions.0: must be a name of small letters"),
     ("store", "dimensions: should be a valid list (got 'store')"),
@@ -158,11 +161,60 @@ def test_a_dimension_that_no_file_holds_is_refused_before_anything_is_written(tm
     assert not (tmp_path / "run" / "marts").exists()
 
 
-@pytest.mark.parametrize("name", ["order", "group", "select", "table_no"])
-def test_words_of_sql_are_names_like_others(tmp_path, name):
-    names = {column: of for column, of in NAMES.items() if column != "store"} | {name: "Store No"}
-    book = prepare(str(write(tmp_path, [name], names=names)), None, str(tmp_path / "run"))
-    found = book.engine.connection.sql(f'select "{name}" from mart_customers where customer_id = \'bob\'')
-    assert found.fetchall() == [("S0",)]
-    for query in SPLIT:
-        book.frame(query)
+def test_subscriptions_carry_them_to_their_customers_alone(tmp_path):
+    """Of rows as they are read no query takes more than it names."""
+    rows = "customer_id,plan_id,unit_amount,interval,started_at,device,ends_on\nann,p,10,month,2025-01-05,app,2020-01-01\n"
+    (tmp_path / "s.csv").write_text("subscription_id," + rows.replace("\nann", "\ns1,ann"))
+    report = {"name": "book", "title": "Book", "month": "2025-06"}
+    found = []
+    for dimensions in ([], ["device", "ends_on"]):
+        sources = {"subscriptions": {"path": "s.csv"}}
+        settings = {"report": report, "sources": sources, "dimensions": dimensions, "history": None}
+        (tmp_path / "book.yaml").write_text(yaml.safe_dump(settings))
+        book = prepare(str(tmp_path / "book.yaml"), None, str(tmp_path / f"run{len(dimensions)}"))
+        found.append([book.engine.table(f"mart_{name}").order("1").fetchall() for name in ("subscriptions", "customer_months")])
+    assert found[0] == found[1] and len(found[0][1]) == 6
+    assert book.engine.connection.sql("select device, ends_on from mart_customers").fetchall() == [("app", "2020-01-01")]
+
+
+def test_whole_numbers_of_a_float_column_are_the_numbers_as_others_write_them(tmp_path):
+    path = write(tmp_path, ["store"])
+    pd.DataFrame({"Kunde": ["ann", "bob", "cy"], "Zeit": pd.to_datetime(["2025-01-05"] * 3), "Betrag": [1.5, 2, 3],
+                  "Store No": [1, None, 2.5]}).to_parquet(tmp_path / "t.parquet")
+    path.write_text(path.read_text().replace("t.csv", "t.parquet"))
+    (tmp_path / "c.csv").write_text("customer_id,store\nbob,1\n")
+    book = prepare(str(path), None, str(tmp_path / "run"))
+    found = book.engine.connection.sql("select customer_id, store from mart_customers order by 1").fetchall()
+    assert found == [("ann", "1"), ("bob", "1"), ("cy", "2.5")]
+
+
+def test_more_members_than_groups_can_have_are_refused(tmp_path):
+    text = "Kunde,Zeit,Betrag,Store No,device\n" + "".join(f"k{n},2025-01-05,1,S{n},app\n" for n in range(201))
+    with pytest.raises(ReportError) as error:
+        prepare(str(write(tmp_path, ["store", "device"], transactions=text)), None, str(tmp_path / "run"))
+    assert error.value.problems == ["'store' has 201 members, at most 200 can be told apart: group them first"]
+
+
+def test_lines_that_differ_in_a_dimension_are_no_duplicates(tmp_path):
+    text = "Kunde,Zeit,Betrag,Store No,device\nann,2025-01-05,1,A,\nann,2025-01-05,1,B,\n"
+    counts = [len(prepare(str(write(tmp_path, dimensions, text, names)), None, str(tmp_path / f"run{len(dimensions)}")).frame(
+        "summaries/duplicates")) for dimensions, names in
+        (([], {name: of for name, of in NAMES.items() if name != "store"}), (["store"], NAMES))]
+    assert counts == [1, 0]
+
+
+def test_what_is_meant_is_said_where_a_name_is_not_known(tmp_path):
+    with pytest.raises(ReportError, match="columns of your own are named under dimensions, too"):
+        load_params(write(tmp_path, []))
+    with pytest.raises(ReportError, match="'devise' is no column of the files of customers or .*; did you mean device"):
+        prepare(str(write(tmp_path, ["store", "devise"])), None, str(tmp_path / "run"))
+
+
+def test_survival_names_no_member_of_few_customers(twins):
+    ends = twins.frame("summaries/survival")
+    some = retention.survival(ends, 0.95, 5)
+    few = ends.groupby(["dimension", "member"])["entered"].sum()
+    assert (few < 5).any() or (few >= 5).all()
+    assert {*map(tuple, some[["dimension", "member"]].to_numpy())} == {*few[few >= 5].index}
+    one = ends[(ends["dimension"] == "segment")].assign(entered=0, events=0, censored=0)
+    assert "segment" not in {*retention.survival(pd.concat([one, ends[ends["dimension"] == "all"]]), 0.95, 5)["dimension"]}

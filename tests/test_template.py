@@ -107,6 +107,12 @@ def test_a_run_leaves_out_a_parse_of_nbconvert_that_changes_nothing(node):
     assert render(node) == str(BeautifulSoup(ours, features="html.parser"))  # HTMLExporter's last step
 
 
+def test_what_markdown_leaves_open_ends_with_its_cell():
+    book = notebook(v4.new_markdown_cell("# T\n\n<b>open <table><tr><td>x"), v4.new_markdown_cell("# Next"))
+    html = page_exporter().from_notebook_node(book, {"report": REPORT})[0]
+    assert html.index("</table>") < html.index("</b>") < html.index("Next")
+
+
 def test_nothing_is_fetched_and_nothing_runs(page):
     policy = page.find("meta", {"http-equiv": "Content-Security-Policy"})["content"]
     assert policy.startswith("default-src 'none'; img-src data:; style-src 'unsafe-inline'")

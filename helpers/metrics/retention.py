@@ -145,11 +145,15 @@ def cohort_revenue(cohorts: pd.DataFrame, labels: dict[int, str], *, column: str
     return table.assign(cohort=table["cohort"].map(labels), cumulative_revenue_per_customer=total / table["customers"])
 
 
-def survival(ends: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """Kaplan–Meier by dimension and member (plan and segment as at the start), all causes."""
+def survival(ends: pd.DataFrame, confidence: float, below: int = 0) -> pd.DataFrame:
+    """Kaplan–Meier by dimension and member (plan and segment as at the start), all causes.
+
+    below : members of fewer customers are left out; all together are not.
+    """
     columns = ["dimension", "member", "cause", "month", "at_risk", "events", "censored", "survival", "low", "high"]
     parts = [
         kaplan_meier(part[["month", "events", "censored", "entered"]], confidence).assign(dimension=dimension, member=member)
         for (dimension, member), part in ends.groupby(["dimension", "member"], sort=True)
+        if dimension == "all" or part["entered"].sum() >= below
     ]
     return pd.concat(parts, ignore_index=True).assign(cause="all")[columns] if parts else pd.DataFrame(columns=columns)

@@ -45,6 +45,7 @@ class SourceFile:
     ignored_columns: int = 0
     name: str = ""
     columns: tuple[str, ...] = ()  # the canonical ones that it has
+    others: tuple[str, ...] = ()
 
 
 def read_source(engine: Engine, params: Params, table: str) -> list[SourceFile]:
@@ -81,7 +82,8 @@ def read_source(engine: Engine, params: Params, table: str) -> list[SourceFile]:
             line = Col(LINE) + Const(before + 1)
             columns = [Col(column) for column in rows.columns if column != LINE]
             relations.append(rows.select(*columns, Const(name).alias("file"), line.alias("line")))
-            files.append(SourceFile(table, path, digest, encoding, len(names) - len(set(places.values())), name, (*places,)))
+            others = tuple(name for place, name in enumerate(names) if place not in places.values())
+            files.append(SourceFile(table, path, digest, encoding, len(others), name, (*places,), others))
         except FAULTS as error:
             found = getattr(error, "problems", None) or [str(error).strip().splitlines()[0][:200]]
             if isinstance(error, PermissionError):
@@ -256,7 +258,8 @@ def canonical(rows: Rows, contract: Table, places: dict[str, int], source: Sourc
             elif kind == FLAG:
                 value = Call("as_flag", text)
             else:
-                value = Call("as_id", text) if column in contract.people else text
+                whole = column in contract.people or (column in contract.dimensions and was in ("FLOAT", "DOUBLE"))
+                value = Call("as_id", text) if whole else text
             value = value.try_cast(kind)
             if kind != TEXT:
                 unread.append((cell.isnotnull() & value.isnull() & text.isnotnull(), column, text))

@@ -9,7 +9,7 @@ with versions as (                                   -- one that names no end go
 ),
 known as (
     select
-        s.* exclude (ended_at, valid_to),
+        s.* exclude (ended_at, valid_to{% for name in dimensions %}, "{{ name }}"{% endfor %}),
         least(s.valid_to, v.next_from) as valid_to, v.next_from is null as is_last,
         case when run.churn_moment = 'cancel' then least(s.canceled_at, s.ended_at) else s.ended_at end as ended_at,
         case when run.mrr_includes_discounts then s.discount_amount else cast(0 as decimal(18, 4)) end as discount,
