@@ -186,7 +186,7 @@ def stage(params: Params, spill: Path | None = None) -> Engine:
     engine.register("source_files", inputs_frame(files))
     present = sorted({(file.table, column) for file in files for column in file.columns})
     engine.register("source_columns", pd.DataFrame(present, columns=["table", "column"]))
-    split(engine, params, files)
+    check_dimensions(engine, params, files)
     rejected = engine.frame("summaries/rejections")
     foreign = rejected[rejected["rule"] == "other currency than the report"]
     if len(foreign):
@@ -204,18 +204,19 @@ def stage(params: Params, spill: Path | None = None) -> Engine:
     return engine
 
 
-def split(engine: Engine, params: Params, files: list[SourceFile]) -> None:
+def check_dimensions(engine: Engine, params: Params, files: list[SourceFile]) -> None:
     """Raises ReportError for dimensions that no file holds, or that have too many members to be groups."""
     held = [file for file in files if file.table in CARRIERS]
     others, known = [name for file in held for name in file.others], {name for file in held for name in file.columns}
     found = [f"'{name}' is no column of the files of {' or '.join(of for of in CARRIERS if of in params.sources)}"
              f"{nearest(name, others) if others else ''}" for name in params.dimensions if name not in known]
+    remedy = "Name them as the file does, or say under sources.<table>.columns which columns of it they are."
     if not found and params.dimensions:
         counts = engine.frame("staging/members", dimensions=params.dimensions, tables=CARRIERS)
-        found = [f"'{row.dimension}' has {row.members:,} members, at most {MEMBERS} can be told apart: group them first"
+        found = [f"'{row.dimension}' has {row.members:,} members, more than {MEMBERS}"
                  for row in counts[counts["members"] > MEMBERS].itertuples()]
+        remedy = "Name a column of groups instead, as regions for shops."
     if found:
-        remedy = "Name them as the file does, or say under sources.<table>.columns which columns of it they are."
         raise ReportError("dimensions", found, remedy)
 
 
