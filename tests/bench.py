@@ -4,6 +4,7 @@ Run by `make bench`; writes nothing but what the two ways write into a temporary
 """
 
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -38,10 +39,11 @@ def seconds(way: Callable, *words) -> float:
     return time.perf_counter() - start
 
 
-def steps(out: Path) -> dict[str, tuple[float, float]]:
-    """When each step of the run in a folder began, and how long it took, as the end of its log says."""
-    lines = (out / "demo" / MONTHS[-1] / "run.log").read_text().partition(" begins seconds\n")[2].splitlines()
-    return {words[2].rstrip(";"): (float(words[0]), float(words[1])) for words in map(str.split, lines)}
+def notebooks(out: Path) -> dict[str, tuple[float, float]]:
+    """How long each notebook of the run in a folder took, by its number, and its cells alone, as the end of its log says."""
+    log = (out / "demo" / MONTHS[-1] / "run.log").read_text().partition(" begins seconds\n")[2]
+    found = re.findall(r"^ *[\d.]+ +([\d.]+) +(\d\d)_\w+; cells ([\d.]+)", log, re.M)
+    return {number: (float(took), float(cells)) for took, number, cells in found}
 
 
 def main() -> None:
@@ -60,12 +62,12 @@ def main() -> None:
             hand.mkdir()
             note("kit", seconds(kit, own))
             note("by hand", seconds(by_hand, hand))
-            took = {step: took for step, (_, took) in steps(own).items()}
-            side = [took[step] for step in took if step[:2] in ("02", "03", "04", "05")]
-            note("overhead", times["kit"][-1] - took["01_data_prep"] - max(*side, sum(side) / 2) - took["06_summary"])
+            cells = {number: alone for number, (_, alone) in notebooks(own).items()}
+            side = [cells[number] for number in ("02", "03", "04", "05")]
+            note("overhead over cells", times["kit"][-1] - cells["01"] - max(*side, sum(side) / 2) - cells["06"])
             note("nothing changed", seconds(kit, own))
             note("one setting of 05", seconds(kit, own, "--set", f"retention.cohorts={turn + 5}"))
-            note("05 alone", steps(own)["05_retention"][1])
+            note("05 alone", notebooks(own)["05"][0])
         span, apart = f"{MONTHS[0]}:{MONTHS[-1]}", next(folders)
         note("12 months in one call", seconds(kit, next(folders), "--months", span))
         note("12 runs", sum(seconds(kit, apart, "--month", month) for month in MONTHS))
