@@ -26,6 +26,7 @@ class Plan:
     share: float  # of new customers
     hazards: np.ndarray  # the mean chance to leave at the end of month 1, 2, …
     amount: float  # mean MRR
+    term: int = 1  # months from bill to bill
 
     def alive(self) -> np.ndarray:
         """S(0), S(1), …"""
@@ -63,9 +64,9 @@ COMPANIES = {
     "shocks of 15 %": Company(CONSTANT, shock=0.15),
     "shocks of 25 %": Company(CONSTANT, shock=0.25),
     "large, shocks of 15 %": Company(CONSTANT, shock=0.15, customers=60_000),
-    "yearly renewals": Company({"monthly": Plan(0.6, FALLING, 40.0), "yearly": Plan(0.4, RENEWALS, 70.0)}, shock=0.10),
+    "yearly renewals": Company({"monthly": Plan(0.6, FALLING, 40.0), "yearly": Plan(0.4, RENEWALS, 70.0, 12)}, shock=0.10),
     "yearly renewals, young": Company(
-        {"monthly": Plan(0.6, FALLING, 40.0), "yearly": Plan(0.4, RENEWALS, 70.0)}, shock=0.10, months=18),
+        {"monthly": Plan(0.6, FALLING, 40.0), "yearly": Plan(0.4, RENEWALS, 70.0, 12)}, shock=0.10, months=18),
     "heavy tails": Company(even(BETA_GEOMETRIC), shock=0.10, sigma=1.0, lean=0.25),
     "late book": Company(even(LATE), shock=0.10, months=60, seen=24),
 }
@@ -115,11 +116,12 @@ def estimates(rng, of: Company, count: int):
     for book in range(count):
         parts = {("plan", name): [table[book] for table in tables] for name, tables in drawn.items()}
         whole = [sum(tables) for tables in zip(*parts.values(), strict=True)]
-        parts = ({} if alone else parts) | {("all", "all"): whole}   # of one plan there is no split
-        ends = pd.concat([
+        split = pd.concat([
             pd.DataFrame({"dimension": dimension, "member": member, "month": ages, "events": events, "censored": censored,
-                          "entered": entered})
+                          "entered": entered, "term": of.plans[member].term})
             for (dimension, member), (events, censored, entered, _, _) in parts.items()], ignore_index=True)
+        ends = split.assign(dimension="all", member="all")           # of one plan there is no split
+        ends = ends if alone else pd.concat([split, ends], ignore_index=True)
         churned, start = whole[3:]
         months = pd.DataFrame({"moves": True, "churned": churned, "in_month_churn": 0, "active_start": start})
         churn, shared = pooled_churn(months, window=6), shared_churn(months)

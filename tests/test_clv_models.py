@@ -6,7 +6,7 @@ import pytest
 
 from helpers.contracts import ReportError
 from helpers.metrics import clv_models
-from helpers.models import bgnbd, gamma_gamma, sbg
+from helpers.models import bgnbd, gamma_gamma, renewals, sbg
 from helpers.models.survival import kaplan_meier
 
 MONTH = clv_models.WEEKS_A_MONTH
@@ -143,6 +143,21 @@ class TestContracts:
             assert table.loc[("p", name), ["low", "high"]].to_list() == pytest.approx([value / reach, value * reach])
         assert table.loc["q", ["low", "high"]].isna().all(axis=None)  # one hazard fits all: no spread to be sure of
 
+    def test_renewals_are_told_term_by_term_and_read_back(self):
+        month = renewals.Term(1, 0.6, sbg.Sbg(0.8, 6.0, covariance=np.diag([0.04, 0.01])), 0.0)
+        # log odds of .25: −1.0986; their variance 1/(100 · .25 · .75) = .053333, so .25/(.25 + .75·e^±.45263)
+        model = renewals.Renewals((month, renewals.Term(12, 0.4, renewals.even(0.25, 100), 0.01, 0.04)), 80)
+        table = clv_models.sbg_parameters({("plan", "p"): model}, 0.95).set_index("parameter")
+        assert table["value"].to_dict() == pytest.approx(
+            {"share_1": 0.6, "alpha_1": 0.8, "beta_1": 6, "share_12": 0.4, "chance_12": 0.25, "within_12": 0.01})
+        reach = [0.25 / (0.25 + 0.75 * np.exp(half)) for half in (0.45263, -0.45263)]
+        assert table.loc["chance_12", ["low", "high"]].to_list() == pytest.approx(reach, rel=1e-4)
+        assert table.loc["within_12", "high"] == pytest.approx(0.01 * np.exp(1.959964 * 0.2))
+        again, ages = clv_models.sbg_of(table["value"]), np.arange(1, 40)
+        assert again.survival(ages) == pytest.approx(model.survival(ages))
+        plain = clv_models.sbg_parameters({("plan", "p"): month.renewal}, 0.95).set_index("parameter")["value"]
+        assert clv_models.sbg_of(plain).survival(ages) == pytest.approx(month.renewal.survival(ages))
+
 
 def departures(rng, truth, customers, months_seen, ahead):
     """A simulated book as `summaries/survival_holdout` has it: who has left, and who will within `ahead` months."""
@@ -151,14 +166,14 @@ def departures(rng, truth, customers, months_seen, ahead):
     ended, left = ends <= watched, (ends > watched) & (ends <= watched + ahead)
     table = pd.DataFrame({"month": np.where(ended, ends, watched), "ended": ended, "left": left})
     groups = table.groupby(["month", "ended"], as_index=False).agg(customers=("left", "size"), left=("left", "sum"))
-    return groups.assign(entered=0, months=ahead)
+    return groups.assign(entered=0, months=ahead, term=1)
 
 
 class TestDepartures:
     KNOWN = {"draws": 200, "seed": 1, "confidence": 0.95}
 
     def holdout(self, *rows):
-        table = pd.DataFrame(rows, columns=["month", "ended", "entered", "customers", "left"]).assign(months=2)
+        table = pd.DataFrame(rows, columns=["month", "ended", "entered", "customers", "left"]).assign(months=2, term=1)
         return clv_models.departure_holdout(table, **self.KNOWN).set_index("model"), table
 
     def test_by_hand(self):
@@ -186,6 +201,17 @@ class TestDepartures:
     def test_no_departure_before_the_holdout_is_an_error_that_says_so(self, rows):
         with pytest.raises(ReportError, match="no customer had left before"):
             self.holdout(*rows)
+
+    def test_who_is_billed_by_the_year_leaves_at_the_next_renewal(self):
+        # by the year 50 of 100 left at month 12; of those watched for 10 months half will, within two; of 13 months nobody
+        rows = [(12, True, 0, 50, 0, 12), (13, False, 0, 49, 0, 12), (10, False, 0, 80, 39, 12), (1, True, 0, 10, 0, 1),
+                (2, False, 0, 10, 0, 1)]
+        table = pd.DataFrame(rows, columns=["month", "ended", "entered", "customers", "left", "term"]).assign(months=2)
+        found = clv_models.departure_holdout(table, **self.KNOWN).set_index("model").loc["sbg"]
+        month = sbg.fit(pd.DataFrame({"month": [1, 2], "events": [10, 0], "censored": [0, 10]}))
+        assert found["predicted"] == pytest.approx(80 * 50.5 / 100 + 10 * (1 - month.survival(4) / month.survival(2)))
+        by_month = clv_models.departure_holdout(table.assign(term=1), **self.KNOWN).set_index("model").loc["sbg"]
+        assert by_month["predicted"] < 25 and found["low"] < 39 < found["high"]
 
     def test_the_interval_holds_what_came_in_at_least_88_of_100_books(self):
         # A right 95 % interval fails this .15 % of the time. One constant rate must not do as well.

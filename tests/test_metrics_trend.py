@@ -17,7 +17,7 @@ from helpers.models.survival import kaplan_meier
 from helpers.params import LtvCac, Policy
 
 LAST = 24306  # 2025-06
-CELL = {"plan_id": "p", "started_month": LAST - 10, "is_new": True, "observed": 10, "entered": 0, "end_age": np.nan,
+CELL = {"plan_id": "p", "term": 1, "started_month": LAST - 10, "is_new": True, "observed": 10, "entered": 0, "end_age": np.nan,
         "ended_for": np.nan, "back": 0, "people": 1, "paying": 0, "mrr": 0.0, "mrr_squared": 0.0, "paying_both": 0,
         "mrr_now": 0.0, "mrr_then": 0.0, "mrr_product": 0.0}
 
@@ -266,8 +266,8 @@ class TestSimulated:
         plan, start = rng.choice(["p", "q"], n, p=[0.6, 0.4]), rng.integers(LAST - 29, LAST + 1, n)
         age = rng.geometric(np.where(plan == "p", 0.08, 0.03))
         price = np.where(plan == "p", 20, 60) * rng.lognormal(0, 0.4, n).round(2)
-        people = pd.DataFrame({"plan_id": plan, "started_month": start, "is_new": True, "observed": LAST + 1 - start - 1,
-                               "entered": 0})
+        people = pd.DataFrame({"plan_id": plan, "term": 1, "started_month": start, "is_new": True,
+                               "observed": LAST + 1 - start - 1, "entered": 0})
         gone = age <= people["observed"]
         people["end_age"], people["ended_for"] = np.where(gone, age, np.nan), np.where(gone, people["observed"] - age, np.nan)
         key, parts = [*people], []

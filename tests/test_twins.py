@@ -30,7 +30,7 @@ def demo(dollar_book):
     return SimpleNamespace(
         book=dollar_book, as_of=as_of, files=files, subs=subs, ends=sources.month_ends(subs["paid_from"].min(), as_of),
         lines=sources.transactions(files["transactions"], as_of, subscribed=True), started=first["from"],
-        spells=lifetimes.first_spells(spans, as_of),
+        spells=lifetimes.first_spells(spans, as_of), term=first["term"],
         groups={"all": pd.Series("all", first.index), "plan": first["plan_id"],
                 **files["customers"].set_index("customer_id")[["channel", "segment", "country"]]})
 
@@ -48,7 +48,8 @@ def cdnow(cdnow_book):
     first = lines[lines["sale"]].groupby("customer_id")["at"].min()
     return SimpleNamespace(
         book=cdnow_book, as_of=as_of, lines=lines, ends=sources.month_ends(lines["at"].min(), as_of), started=first,
-        spells=lifetimes.first_spells(spans, as_of), groups={"all": pd.Series("all", first.index)})
+        spells=lifetimes.first_spells(spans, as_of), groups={"all": pd.Series("all", first.index)},
+        term=pd.Series(1, first.index))
 
 
 @pytest.fixture(params=["demo", "cdnow"])
@@ -149,7 +150,8 @@ def test_the_biggest_moves_of_the_month(company):
 
 
 def test_survival_counts_first_spells_by_completed_months(company):
-    assert_equal(company.book.frame("summaries/survival"), lifetimes.survival(company.spells, company.groups))
+    assert_equal(company.book.frame("summaries/survival"), lifetimes.survival(
+        company.spells, company.groups, company.term))
 
 
 def test_purchase_histories_for_bgnbd(company):

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from helpers.metrics import checks, ltv
-from helpers.metrics.clv_models import WEEKS_A_MONTH, weeks
-from helpers.models import bgnbd, gamma_gamma, sbg
+from helpers.metrics.clv_models import WEEKS_A_MONTH, sbg_of, weeks
+from helpers.models import bgnbd, gamma_gamma
 from helpers.models.horizon import months_ahead, months_within
 from helpers.models.survival import kaplan_meier
 
@@ -54,8 +54,7 @@ def month_factors(tables, fits, least: int, *, margin: float, horizon: int, rate
     many = sums.loc[(sums["dimension"] == "plan") & (sums["customers"] >= least), "member"]
     parts = []
     for key in [("all", "all"), *(("plan", plan) for plan in many if ("sbg", "plan", plan) in fits)]:
-        model = sbg.Sbg(*fits["sbg", *key][["alpha", "beta"]])
-        along = kaplan_meier(ltv.select(ends, key)), model, ages[-1], horizon, rate
+        along = kaplan_meier(ltv.select(ends, key)), sbg_of(fits["sbg", *key]), ages[-1], horizon, rate
         months = months_ahead(*along)
         low, high = months_within(*along, confidence) / np.where(months > 0, months, np.inf)
         parts.append(pd.DataFrame({"dimension": key[0], "member": key[1], "age": ages, "worth": margin * months,

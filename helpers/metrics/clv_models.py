@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtri
+from scipy.special import expit, logit, ndtri
 
 from helpers.contracts import ReportError
-from helpers.models import bgnbd, gamma_gamma, sbg
+from helpers.models import bgnbd, gamma_gamma, renewals, sbg
 from helpers.models.intervals import Estimate
 from helpers.models.survival import risk_set
 
@@ -115,25 +115,59 @@ def parameters(model: PurchaseModel, confidence: float, currency: str) -> pd.Dat
     return pd.DataFrame(rows, columns=MODELS)
 
 
-def sbg_by_member(ends: pd.DataFrame, *, min_events: int) -> dict[tuple[str, str], sbg.Sbg]:
-    """sBG of every dimension and member with enough departures; the others, and who all left at once, are left out."""
+def sbg_by_member(ends: pd.DataFrame, *, min_events: int) -> dict[tuple[str, str], renewals.Curve]:
+    """sBG, of months or of renewals, of every dimension and member with enough departures.
+
+    The others, and who all left at once, are left out.
+    """
     fits = {}
     for key, part in ends.groupby(["dimension", "member"], sort=True):
         if part["events"].sum() >= min_events:
             with suppress(ValueError):  # nobody renewed: no parameters fit, which is no fault of the run
-                fits[key] = sbg.fit(part[["month", "events", "censored", "entered"]])
+                fits[key] = renewals.fit(part)
     return fits
 
 
-def sbg_parameters(fits: dict[tuple[str, str], sbg.Sbg], confidence: float) -> pd.DataFrame:
-    """clv_models rows of the sBG fits; bounds from the covariance of the log parameters."""
+def sbg_parameters(fits: dict[tuple[str, str], renewals.Curve], confidence: float) -> pd.DataFrame:
+    """clv_models rows of the sBG fits; bounds from the covariance of the log parameters.
+
+    Of renewals each term, of 12 months say, has `share_12, within_12` and either `alpha_12, beta_12` or, where one chance
+    fits all renewals, `chance_12`: see `sbg_of`.
+    """
     z, rows = ndtri(0.5 + confidence / 2), []
-    for (dimension, member), fit in fits.items():
-        spread = np.full(2, np.nan) if fit.covariance is None else np.sqrt(np.diag(fit.covariance))
-        for name, value, error in zip(("alpha", "beta"), (fit.alpha, fit.beta), spread, strict=True):
-            bounds = value * np.exp(-z * error), value * np.exp(z * error)
-            rows.append(("sbg", dimension, member, name, value, *bounds, "", fit.log_likelihood, fit.customers))
+    for key, fit in fits.items():
+        known = sbg_values(fit, z) if isinstance(fit, sbg.Sbg) else [row for of in fit.terms for row in term_values(of, z)]
+        rows += [("sbg", *key, *row, "", fit.log_likelihood, fit.customers) for row in known]
     return pd.DataFrame(rows, columns=MODELS)
+
+
+def sbg_values(of: sbg.Sbg, z: float, suffix: str = "") -> list[tuple]:
+    """Names, values and bounds of its parameters, bounds z standard deviations away; of `renewals.even` the one chance."""
+    spread = np.full(2, np.nan) if of.covariance is None else np.sqrt(np.diag(of.covariance))
+    if spread[1] == 0:
+        return [(f"chance{suffix}", of.hazard(1), *expit(logit(of.hazard(1)) + z * spread[0] * np.array([-1, 1])))]
+    both = zip(("alpha", "beta"), (of.alpha, of.beta), z * spread, strict=True)
+    return [(f"{name}{suffix}", value, value * np.exp(-half), value * np.exp(half)) for name, value, half in both]
+
+
+def term_values(of: renewals.Term, z: float) -> list[tuple]:
+    """As `sbg_values`; where bills are a month apart nothing lies between them."""
+    half = z * np.sqrt(of.within_variance)
+    between = (f"within_{of.months}", of.within, of.within * np.exp(-half), of.within * np.exp(half))
+    share = (f"share_{of.months}", of.share, np.nan, np.nan)
+    return [share, *sbg_values(of.renewal, z, f"_{of.months}"), *([between] if of.months > 1 else [])]
+
+
+def sbg_of(value: pd.Series) -> renewals.Curve:
+    """The model that parameters of `sbg_parameters`, by name, tell of."""
+    def term(months: str) -> renewals.Term:
+        chance, both = value.get(f"chance_{months}"), [value.get(f"{name}_{months}") for name in ("alpha", "beta")]
+        renewal = renewals.even(chance) if chance is not None else sbg.Sbg(*both)
+        return renewals.Term(int(months), value[f"share_{months}"], renewal, value.get(f"within_{months}", 0.0))
+
+    if "alpha" in value:
+        return sbg.Sbg(value["alpha"], value["beta"])
+    return renewals.Renewals(tuple(term(name.removeprefix("share_")) for name in value.index if name.startswith("share_")))
 
 
 def purchase_holdout(counts: pd.DataFrame, *, draws: int, seed: int, confidence: float) -> pd.DataFrame:
@@ -156,7 +190,7 @@ def purchase_holdout(counts: pd.DataFrame, *, draws: int, seed: int, confidence:
 def departure_holdout(counts: pd.DataFrame, *, draws: int, seed: int, confidence: float) -> pd.DataFrame:
     """clv_holdout rows: customers who left in the held-out months, as sBG and as one constant rate would have had them.
 
-    counts : a row per (month, ended, entered, left) with `customers` and `months` held out, from
+    counts : a row per (month, ended, entered, term) with `customers`, `left` and `months` held out, from
     `summaries/survival_holdout`. The interval adds the binomial noise of who leaves to the parameters' uncertainty.
     """
     if counts.empty or not (events := counts.loc[counts["ended"], "customers"].sum()):
@@ -164,18 +198,20 @@ def departure_holdout(counts: pd.DataFrame, *, draws: int, seed: int, confidence
     people, ended = counts["customers"], counts["ended"]
     gone = pd.DataFrame({"month": counts["month"], "events": people.where(ended, 0), "censored": people.where(~ended, 0)})
     ends = pd.concat([gone, pd.DataFrame({"month": counts["entered"], "entered": people})]).fillna(0).astype(int)
-    fit, ahead = sbg.fit(ends), int(counts["months"].iloc[0])
-    alive = counts[~counts["ended"]].groupby("month")[["customers", "left"]].sum()
-    ages, n = alive.index.to_numpy(), alive["customers"].to_numpy()
-    rng = np.random.default_rng(seed)
-    logs = np.log([fit.alpha, fit.beta])
-    pairs = np.exp(rng.multivariate_normal(logs, np.asarray(fit.covariance), size=draws)) if fit.covariance is not None else []
-    totals = []
-    for alpha, beta in pairs:
-        other = sbg.Sbg(alpha, beta)
-        totals.append(rng.binomial(n, np.clip(1 - other.survival(ages + ahead) / other.survival(ages), 0, 1)).sum())
-    low, high = np.quantile(totals, [(1 - confidence) / 2, (1 + confidence) / 2]) if totals else (np.nan, np.nan)
-    predicted = float((n * (1 - fit.survival(ages + ahead) / fit.survival(ages))).sum())
+    ends = ends.assign(term=np.tile(counts["term"], 2))
+    fit, ahead = renewals.fit(ends), int(counts["months"].iloc[0])
+    alive = counts[~counts["ended"]].groupby(["term", "month"])[["customers", "left"]].sum()
+    n, rng, stay, slopes = alive["customers"].to_numpy(), np.random.default_rng(seed), [], []
+    for term, month in alive.index:  # log of the chance to stay, and its slopes by the parameters
+        of, ages = fit if isinstance(fit, sbg.Sbg) else fit.only(term), month + np.arange(1, ahead + 1)
+        stay.append(np.log1p(-of.hazard(ages)).sum())
+        slopes.append(of.slopes(ages).sum(axis=1))
+    stay, slopes, low, high = np.array(stay), np.array(slopes), np.nan, np.nan
+    if fit.covariance is not None:
+        errors = rng.multivariate_normal(np.zeros(slopes.shape[1]), fit.covariance, size=draws) @ slopes.T
+        totals = rng.binomial(n, -np.expm1(np.minimum(0, stay + errors))).sum(axis=1)
+        low, high = np.quantile(totals, [(1 - confidence) / 2, (1 + confidence) / 2])
+    predicted = float(-n @ np.expm1(stay))
     exposure = risk_set(ends)["at_risk"].iloc[1:].sum()  # nobody can leave at month 0
     naive = float(n.sum() * (1 - (1 - events / exposure) ** ahead))
     weeks_ahead, actual = ahead * WEEKS_A_MONTH, float(alive["left"].sum())

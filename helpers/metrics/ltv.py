@@ -11,7 +11,7 @@ from scipy.special import ndtri
 from helpers.metrics import monthly, share
 from helpers.models.horizon import HorizonSum, horizon_sum
 from helpers.models.intervals import Estimate, product, ratio_of_sums
-from helpers.models.sbg import Sbg
+from helpers.models.renewals import Curve, Renewals
 from helpers.models.survival import kaplan_meier, restricted_mean
 
 DIRECT = ["cogs", "support", "hosting", "payment_fees"]
@@ -133,7 +133,7 @@ def monthly_rate(annual: float) -> float:
 
 def horizon_ltv(
     ends: pd.DataFrame,
-    models: dict[tuple[str, str], Sbg],
+    models: dict[tuple[str, str], Curve],
     worth: dict[tuple[str, str], Estimate],
     new_by_plan: pd.DataFrame,
     *,
@@ -174,7 +174,8 @@ def horizon_ltv(
     income = sum(w * margin * worth[key].value * np.array(parts[key][0].curve) for key, w in merged.items())
     seen, beyond = min(parts[k][1].seen for k in merged), weighted_share(merged, worth, parts)
     plans = {key: (w, worth[key], parts[key][1]) for key, w in merged.items()}
-    return Horizon(*blended, f"seen to month {seen}, {beyond:.0%} of the value extrapolated by sBG", curve, income, plans)
+    by = "sBG of renewals" if any(isinstance(models.get(key), Renewals) for key in merged) else "sBG"
+    return Horizon(*blended, f"seen to month {seen}, {beyond:.0%} of the value extrapolated by {by}", curve, income, plans)
 
 
 def own_or_all(key: tuple[str, str], worth, models, min_customers: int) -> tuple[str, str]:

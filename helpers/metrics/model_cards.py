@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from helpers.metrics.clv_models import REGULAR
+from helpers.metrics.clv_models import REGULAR, sbg_of
 from helpers.metrics.ltv import select
 from helpers.models.bgnbd import BgNbd
-from helpers.models.sbg import Sbg
 from helpers.models.survival import kaplan_meier
 
 AGES = [1, 3, 6, 12, 24, 36]
@@ -77,8 +76,8 @@ def curve_fit(ends: pd.DataFrame, models: pd.DataFrame, *, confidence: float, le
     parts = [pd.DataFrame(columns=["dimension", "member", "month", "at_risk", "survival", "low", "high", "sbg"])]
     for key, fit in models[models["model"] == "sbg"].groupby(["dimension", "member"], sort=True):
         seen = kaplan_meier(select(ends, key), confidence).query("month in @AGES and at_risk >= @least")
-        theta, named = fit.set_index("parameter")["value"], {"dimension": key[0], "member": key[1]}
-        parts.append(seen.assign(**named, sbg=Sbg(theta["alpha"], theta["beta"]).survival(seen["month"])))
+        model, named = sbg_of(fit.set_index("parameter")["value"]), {"dimension": key[0], "member": key[1]}
+        parts.append(seen.assign(**named, sbg=model.survival(seen["month"])))
     table = pd.concat(parts[1:] or parts, ignore_index=True)[[*parts[0]]]
     table = table[table["dimension"] != "segment"].assign(difference=table["sbg"] - table["survival"])
     return table.rename(columns={"month": "age_months", "survival": "seen", "sbg": "fitted"})

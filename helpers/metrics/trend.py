@@ -14,6 +14,7 @@ from helpers.metrics import cac, checks, clv_models, ltv
 from helpers.metrics.retention import pooled_churn, shared_churn
 from helpers.models.intervals import Estimate, product
 from helpers.models.likelihood import resample
+from helpers.models.sbg import Sbg
 
 QUERIES = ["spells_back", "worth_by_month"]
 MIX, PRICE, FREQUENCY, CHURN, MARGIN = "mix of new customers", "price", "frequency", "churn", "margin"
@@ -127,7 +128,7 @@ def ends_then(cells: pd.DataFrame, back: int) -> pd.DataFrame:
     come = seen.assign(month=seen["entered"], events=0, censored=0, entered=seen["people"])
     plans = pd.concat([gone, come]).assign(dimension="plan").rename(columns={"plan_id": "member"})
     both = pd.concat([plans.assign(dimension="all", member="all"), plans])
-    return both.groupby(["dimension", "member", "month"], as_index=False)[["events", "censored", "entered"]].sum()
+    return both.groupby(["dimension", "member", "term", "month"], as_index=False)[["events", "censored", "entered"]].sum()
 
 
 def redrawn(cells: pd.DataFrame, past: dict[int, Past], last: int, policy, terms) -> dict[int, np.ndarray]:
@@ -147,7 +148,8 @@ def redrawn(cells: pd.DataFrame, past: dict[int, Past], last: int, policy, terms
 def redraw(past: Past, cells: pd.DataFrame, back: int, month: int, policy):
     """A function of people by cell, and of noise by plan, that makes the factors; ages seen and plans shown stay as in `past`.
 
-    The sBG takes one Newton step from its fit, which is as good as a refit for many customers (Bickel 1975).
+    The sBG takes one Newton step from its fit, which is as good as a refit for many customers (Bickel 1975). Where one
+    hazard fits all, and of renewals, the hazards move together, by as much as the departures that they would have had.
     """
     seen, key, horizon = as_they_stood(cells, back), keys(cells), policy.horizon_months
     row = seen["plan_id"].map({plan: at for at, (_, plan) in enumerate(key)}).to_numpy()
@@ -157,8 +159,10 @@ def redraw(past: Past, cells: pd.DataFrame, back: int, month: int, policy):
     comes = row * ages + seen["entered"].to_numpy()
     mrr, paying = ((seen[name] / seen["people"]).to_numpy(float) for name in ("mrr", "paying"))
     fits = [past.fits.get(of) for of in key]
-    alpha, beta = np.array([(of.alpha, of.beta) if of else (np.nan, np.nan) for of in fits]).T
-    inverse = np.array([np.zeros((2, 2)) if of is None or of.covariance is None else of.covariance for of in fits])
+    curved = np.array([isinstance(of, Sbg) and of.covariance is not None for of in fits])
+    alpha, beta = np.array([(of.alpha, of.beta) if steps else (1, 1) for of, steps in zip(fits, curved, strict=True)]).T
+    inverse = np.array([of.covariance if steps else np.zeros((2, 2)) for of, steps in zip(fits, curved, strict=True)])
+    fitted = np.array([of.hazard(t) if of else np.full(len(t), np.nan) for of in fits])
     until_age = np.array([past.alive.plans[of][2].seen if of in past.alive.plans else 0 for of in key])[:, None]
     small = np.isnan(past.factors[0])
     factors = (1 + ltv.monthly_rate(policy.annual_discount_rate)) ** -np.arange(1.0, horizon)
@@ -167,16 +171,22 @@ def redraw(past: Past, cells: pd.DataFrame, back: int, month: int, policy):
         sums = np.bincount(at, of, (len(key) - 1) * size).reshape(-1, size)
         return np.vstack([sums, sums.sum(axis=0)])
 
-    def make(people, noise):
+    def risks(people):
         there = people * watched
-        d, n = add(lives, there * ended)[:, 1:], (add(comes, there) - add(lives, there)).cumsum(axis=1)[:, :-1]
+        return add(lives, there * ended)[:, 1:], (add(comes, there) - add(lives, there)).cumsum(axis=1)[:, :-1]
+
+    def level(d, n):
+        return (d.sum(axis=1) / (n * fitted).sum(axis=1))[:, None]
+
+    first = level(*risks(seen["people"].to_numpy()))
+
+    def make(people, noise):
+        d, n = risks(people)
         both, stay = (n / (alpha + beta + t[:, None] - 1).T).sum(axis=1), ((n - d) / (beta + t[:, None] - 1).T).sum(axis=1)
         slopes = np.array([d.sum(axis=1) - alpha * both, beta * (stay - both)])
-        step = np.einsum("kij,jk->ik", inverse, slopes)
-        flat = inverse[:, 0, 0] == 0  # one hazard fits all: only its size moves
-        step[0] += np.where(flat, np.log(d.sum(axis=1) / n.sum(axis=1) * (alpha + beta) / alpha), 0)
-        a, b = np.array([alpha, beta]) * np.exp(np.clip(step, -2, 2))
-        hazard = np.where(t <= until_age, d / np.maximum(n, 1), a[:, None] / (a + b + t[:, None] - 1).T)[:, : horizon - 1]
+        a, b = np.array([alpha, beta]) * np.exp(np.clip(np.einsum("kij,jk->ik", inverse, slopes), -2, 2))
+        beyond = np.where(curved[:, None], a[:, None] / (a + b + t[:, None] - 1).T, np.minimum(1, fitted * level(d, n) / first))
+        hazard = np.where(t <= until_age, d / np.maximum(n, 1), beyond)[:, : horizon - 1]
         new = add(row, people * fresh, 1)[:, 0] / max((people * fresh).sum(), 1)
         share = np.append(np.where(small[:-1], 0, new[:-1]), 0)
         share[-1] = 1 - share.sum()

@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.special import ndtri
 
 from helpers.models.intervals import Estimate
-from helpers.models.sbg import Sbg
+from helpers.models.renewals import Curve
 from helpers.models.survival import last_seen
 
 
@@ -25,11 +25,11 @@ class HorizonSum(Estimate):
 
 
 def horizon_sum(
-    table: pd.DataFrame, model: Sbg | None, horizon: int, rate: float, confidence: float, min_at_risk: int = 10
+    table: pd.DataFrame, model: Curve | None, horizon: int, rate: float, confidence: float, min_at_risk: int = 10
 ) -> HorizonSum:
     """Expected discounted months of a unit paid in advance each month.
 
-    table : a `kaplan_meier` table. model : sBG whose hazards go on where fewer than `min_at_risk` are at risk (None:
+    table : a `kaplan_meier` table. model : whose hazards go on where fewer than `min_at_risk` are at risk (None:
     unknown beyond, and so is the sum where it is needed). horizon : months. rate : discount a month, a fraction.
     The interval is Greenwood's for the ages seen, plus the model's covariance for the rest, on the log scale; both come
     from the same ends, so they err together: an efficient fit varies with any other as with itself (Hausman 1978).
@@ -52,8 +52,7 @@ def horizon_sum(
     after = worth[::-1].cumsum()[::-1]  # what a hazard at each age moves
     variance = float((after[: len(survival)] ** 2 * greenwood).sum())
     if beyond and model.covariance is not None:
-        hazard = model.hazard(ages)
-        slopes = np.array([-hazard, hazard * model.beta / (model.beta + ages - 1)]) * after[1:]  # by log alpha, log beta
+        slopes = model.slopes(ages) * after[1:]  # by the log parameters
         early, late = slopes[:, : len(survival) - 1].sum(axis=1), slopes[:, len(survival) - 1 :].sum(axis=1)
         variance += max(0.0, float(late @ model.covariance @ (late + 2 * early)))
     half = ndtri(0.5 + confidence / 2) * np.sqrt(variance) / value
@@ -63,7 +62,7 @@ def horizon_sum(
     return HorizonSum(*bounds, n, seen, share, float(odds @ after[1:]), tuple(curve))
 
 
-def months_ahead(table: pd.DataFrame, model: Sbg, ages: int, horizon: int, rate: float, min_at_risk: int = 10) -> np.ndarray:
+def months_ahead(table: pd.DataFrame, model: Curve, ages: int, horizon: int, rate: float, min_at_risk: int = 10) -> np.ndarray:
     """Expected discounted months to come of who has lived 0, 1, … `ages` months: Σ S(age + t)/S(age)·(1+d)^−t, t = 1 … H.
 
     table, model, horizon, rate : as in `horizon_sum`, whose curve it goes on along.
@@ -72,7 +71,7 @@ def months_ahead(table: pd.DataFrame, model: Sbg, ages: int, horizon: int, rate:
 
 
 def months_within(
-    table: pd.DataFrame, model: Sbg, ages: int, horizon: int, rate: float, confidence: float, min_at_risk: int = 10
+    table: pd.DataFrame, model: Curve, ages: int, horizon: int, rate: float, confidence: float, min_at_risk: int = 10
 ) -> np.ndarray:
     """Between which discounted months to come one customer of each age falls: low and high, 2 × (`ages` + 1).
 
@@ -83,7 +82,7 @@ def months_within(
     return np.array([paid[(stay > chance).sum(axis=1)] for chance in (0.5 + confidence / 2, 0.5 - confidence / 2)])
 
 
-def staying(table: pd.DataFrame, model: Sbg, ages: int, horizon: int, min_at_risk: int = 10) -> np.ndarray:
+def staying(table: pd.DataFrame, model: Curve, ages: int, horizon: int, min_at_risk: int = 10) -> np.ndarray:
     """S(age + t)/S(age) for ages 0 … `ages` and t = 1 … H: (ages + 1) × H."""
     seen = last_seen(table, min_at_risk)
     known, hazard = table[table["month"].between(1, seen)], model.hazard(np.arange(1, ages + horizon + 1))

@@ -28,6 +28,11 @@ class Sbg:
         """Chance that who lived t − 1 periods ends at t = 1, 2, …"""
         return self.alpha / (self.alpha + self.beta + np.asarray(t) - 1)
 
+    def slopes(self, t):
+        """Of log(1 − hazard) by log alpha and log beta, a row each."""
+        hazard = self.hazard(t)
+        return np.array([-hazard, hazard * self.beta / (self.beta + np.asarray(t) - 1)])
+
     def expected_remaining(self, discount_rate: float, survived: int) -> float:
         """Discounted periods to come, just before the renewal after `survived` ones: DERL (Fader and Hardie 2010)."""
         if discount_rate <= 0:

@@ -25,16 +25,16 @@ def first_spells(spans: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=["started_at", "months", "ended"])
 
 
-def survival(spells: pd.DataFrame, groups: dict[str, pd.Series]) -> pd.DataFrame:
-    """Ends and censored spells by age in months; who is not yet a month old was never at risk. Groups: by customer."""
+def survival(spells: pd.DataFrame, groups: dict[str, pd.Series], term: pd.Series) -> pd.DataFrame:
+    """Ends and censored spells by age in months; who is not yet a month old was never at risk. Groups, term: by customer."""
     seen, parts = spells[spells["months"] > 0], []
     for dimension, member in groups.items():
-        own = seen.assign(member=member.reindex(seen.index), month=seen["months"])
-        ages = own.groupby(["member", "month"])["ended"].agg(["sum", "size"]).reset_index()
-        entered = own.groupby("member").size().rename("entered").reset_index().assign(month=0)
+        own = seen.assign(member=member.reindex(seen.index), term=term.reindex(seen.index), month=seen["months"])
+        ages = own.groupby(["member", "term", "month"])["ended"].agg(["sum", "size"]).reset_index()
+        entered = own.groupby(["member", "term"]).size().rename("entered").reset_index().assign(month=0)
         table = pd.concat([ages, entered]).fillna(0)
         parts.append(table.assign(dimension=dimension, events=table["sum"], censored=table["size"] - table["sum"]))
-    order = ["dimension", "member", "month"]
+    order = ["dimension", "member", "term", "month"]
     return pd.concat(parts).sort_values(order)[[*order, "events", "censored", "entered"]].reset_index(drop=True)
 
 

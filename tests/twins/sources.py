@@ -25,7 +25,8 @@ def transactions(rows: pd.DataFrame, as_of: pd.Timestamp, subscribed: bool) -> p
 def subscriptions(rows: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
     """One row a subscription and version: its MRR before and after discount, and the span in which it pays."""
     rows = rows.assign(**{name: pd.to_datetime(rows[name]) for name in TIMES})
-    monthly = 10_000 * rows["interval"].map({"month": 1, "year": 1 / 12})
+    rows["term"] = rows["interval"].map({"month": 1, "year": 12})
+    monthly = 10_000 / rows["term"]
     off = rows["discount_amount"].fillna(0)
     price = rows["unit_amount"] * rows["quantity"]
     full, discounted = price * monthly, (price - off).clip(lower=0) * monthly

@@ -80,7 +80,7 @@ everybody as (
 )
 select
     e.customer_id, k.segment, k.country, k.channel, k.campaign, k.created_at,
-    a.started_at, cast(a.first_month as integer) as started_month, a.plan_id as first_plan_id,
+    a.started_at, cast(a.first_month as integer) as started_month, a.plan_id as first_plan_id, a.term as first_term,
     case when a.gone then a.ended_on end as ended_on, a.churn_kind,
     cast(a.observed as integer) as observed_months,
     cast(case when a.gone and a.end_age <= a.observed then a.end_age else a.observed end as integer) as spell_months,

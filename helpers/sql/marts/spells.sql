@@ -2,7 +2,8 @@
 with spans as (
     select
         customer_id, plan_id, subscription_id as part, paid_from as from_at,
-        cast(paid_until as date) as until_on, cast(second_of(paid_until) as integer) as until_second, churn_kind
+        cast(paid_until as date) as until_on, cast(second_of(paid_until) as integer) as until_second, churn_kind,
+        term_of(billing, interval_count) as term
     from mart_subscriptions
     where pays and paid_from < (select as_of from run)
 ),
@@ -58,12 +59,13 @@ select
     max(case when from_start = 1 then plan_id end) as plan_id,
     max(case when from_end = 1 then until_on end) as ended_on,
     max(case when from_end = 1 then until_second end) as ended_second,
-    max(case when from_end = 1 then churn_kind end) as churn_kind
+    max(case when from_end = 1 then churn_kind end) as churn_kind,
+    cast(max(case when from_start = 1 then term end) as integer) as term   -- months from bill to bill, at the start
 from placed
 group by customer_id, spell
 union all
 select
     customer_id, cast(spell as integer), first_sale_at, cast(null as varchar),
     cast(coalesce(last_at, last_sale_at) as date) + inactive_days,
-    cast(second_of(coalesce(last_at, last_sale_at)) as integer), cast(null as varchar)
+    cast(second_of(coalesce(last_at, last_sale_at)) as integer), cast(null as varchar), 1
 from returns

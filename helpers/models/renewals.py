@@ -1,0 +1,127 @@
+"""Departures where customers are billed for several months at once: they leave when they would have to pay again."""
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from scipy.linalg import block_diag
+
+from .sbg import Sbg, fit_counts
+from .sbg import fit as fit_months
+from .survival import risk_set
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """Who is billed every so many `months`: gone at renewal k with the hazard of an sBG, in a month between with `within`."""
+
+    months: int
+    share: float  # of new customers
+    renewal: Sbg
+    within: float
+    within_variance: float = 0.0  # of its log
+
+    def path(self, last: int) -> tuple[np.ndarray, np.ndarray]:
+        """log S at ages 0 … `last`, and its slopes by log alpha, log beta and log within (3 × ages)."""
+        ages = np.arange(1, last + 1)
+        renews, between = places(ages, self.months)
+        number = np.maximum(1, ages // self.months)
+        hazard = np.where(renews, self.renewal.hazard(number), self.within * between)
+        slopes = np.vstack([self.renewal.slopes(number) * renews, between * self.within / (self.within - 1)])
+        return np.append(0, np.log1p(-hazard).cumsum()), np.pad(slopes.cumsum(axis=1), ((0, 0), (1, 0)))
+
+
+@dataclass(frozen=True, eq=False)
+class Renewals:
+    """A mixture of terms; t counts months, and the methods are those of `Sbg`."""
+
+    terms: tuple[Term, ...]
+    customers: int = 0
+    log_likelihood: float = np.nan  # as of `Sbg`: its fits are not one likelihood
+
+    def only(self, months: int) -> "Renewals":
+        """The same, as of customers who are all billed so: with the other terms' parameters, which move nothing."""
+        return replace(self, terms=tuple(replace(of, share=float(of.months == months)) for of in self.terms))
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """Of log alpha, log beta and log within, term by term; shares are taken as known."""
+        return block_diag(*(part for of in self.terms for part in (of.renewal.covariance, of.within_variance)))
+
+    def survival(self, t):
+        """Share that lives longer than t months."""
+        return self._path(t)[0][np.asarray(t)]
+
+    def hazard(self, t):
+        """Chance that who lived t − 1 months ends at t = 1, 2, …"""
+        alive = self._path(t)[0]
+        return 1 - alive[np.asarray(t)] / alive[np.asarray(t) - 1]
+
+    def slopes(self, t):
+        """Of log(1 − hazard) by the parameters of `covariance`, a row each."""
+        alive, moved = self._path(t)
+        slopes = moved / alive
+        return slopes[:, np.asarray(t)] - slopes[:, np.asarray(t) - 1]
+
+    def _path(self, t) -> tuple[np.ndarray, np.ndarray]:
+        """S at ages 0, 1, … and its slopes."""
+        paths = [(of.share, *of.path(int(np.max(t)))) for of in self.terms]
+        alive = sum(share * np.exp(logs) for share, logs, _ in paths)
+        return alive, np.vstack([share * np.exp(logs) * slopes for share, logs, slopes in paths])
+
+
+Curve = Sbg | Renewals
+
+
+def fit(ends: pd.DataFrame) -> Curve:
+    """The sBG of months where all are billed by the month (or `ends` has no `term`), else one of renewals for each term.
+
+    ends : as in `survival.risk_set`, with `term`, the months from bill to bill. ValueError where nobody or everybody left.
+    """
+    whole = risk_set(ends).iloc[1:][["at_risk", "events"]].sum()
+    if "term" not in ends or (ends["term"] == 1).all() or not 0 < whole["events"] < whole["at_risk"]:
+        return fit_months(ends)
+    rate = whole["events"] / whole["at_risk"]
+    terms = [fit_term(part, int(months), rate) for months, part in ends.groupby("term")]
+    new = sum(of.share for of in terms)
+    customers = int(ends[["events", "censored"]].to_numpy().sum())
+    return Renewals(tuple(replace(of, share=of.share / new) for of in terms), customers)
+
+
+def fit_term(ends: pd.DataFrame, months: int, rate: float) -> Term:
+    """One term; `share` in customers. rate : the chance to leave a month that stands in for renewals not yet seen.
+
+    Who leaves in the month after a renewal did not pay it. Of one renewal no sBG can be told: its chance goes on.
+    """
+    table = risk_set(ends)
+    ages, n, d = (table[name].to_numpy(float)[1:] for name in ("month", "at_risk", "events"))
+    renews, between = places(ages, months)
+    renews &= n > 0
+    number, due, left = ages[renews] // months, n[renews], d[renews]
+    if months > 1:
+        left = np.minimum(due, left + np.append(d, 0)[1:][renews])
+    chance = (left.sum() + 0.5) / (due.sum() + 1) if due.sum() else 1 - (1 - rate) ** months
+    renewal = None
+    if len(due) > 1:
+        with suppress(ValueError):  # nobody or everybody left, or no maximum
+            renewal = fit_counts(number, due, left, int(due.sum()))
+    if renewal is None or renewal.covariance is None:
+        renewal = even(chance, max(1, due.sum()))
+    gone, there = d[between].sum(), n[between].sum()
+    within = gone / there if gone else 0.0
+    of = Term(months, 1.0, renewal, within, (1 - within) / gone if gone else 0.0)
+    if "entered" not in ends:
+        return replace(of, share=float(ends[["events", "censored"]].to_numpy().sum()))
+    alive = np.exp(of.path(int(ends["month"].max()))[0][ends["month"]])  # who came late stands for those who had left, too
+    return replace(of, share=float((ends["entered"] / alive).sum()))
+
+
+def even(chance: float, n: float = np.inf) -> Sbg:
+    """An sBG whose chance is the same at every renewal, known from n of them: a share's variance, on the log odds."""
+    return Sbg(chance * 1e9, (1 - chance) * 1e9, covariance=np.diag([1 / (n * chance * (1 - chance)), 0]))
+
+
+def places(ages: np.ndarray, months: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which ages are renewals, and which lie between them; the month after a renewal is of it."""
+    return ages % months == 0, (ages % months > 1) | (ages == 1) & (months > 1)
