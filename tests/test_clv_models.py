@@ -204,14 +204,15 @@ class TestDepartures:
 
     def test_who_is_billed_by_the_year_leaves_at_the_next_renewal(self):
         # by the year 50 of 100 left at month 12; of those watched for 10 months half will, within two; of 13 months nobody
-        rows = [(12, True, 0, 50, 0, 12), (13, False, 0, 49, 0, 12), (10, False, 0, 80, 39, 12), (1, True, 0, 10, 0, 1),
-                (2, False, 0, 10, 0, 1)]
+        rows = [(12, True, 0, 50, 0, 12), (13, False, 0, 49, 0, 12), (10, False, 0, 80, 39, 12), (1, True, 0, 200, 0, 1),
+                (2, True, 0, 80, 0, 1), (3, True, 0, 30, 0, 1), (4, False, 0, 690, 30, 1)]
         table = pd.DataFrame(rows, columns=["month", "ended", "entered", "customers", "left", "term"]).assign(months=2)
         found = clv_models.departure_holdout(table, **self.KNOWN).set_index("model").loc["sbg"]
-        month = sbg.fit(pd.DataFrame({"month": [1, 2], "events": [10, 0], "censored": [0, 10]}))
-        assert found["predicted"] == pytest.approx(80 * 50.5 / 100 + 10 * (1 - month.survival(4) / month.survival(2)))
+        month = sbg.fit(pd.DataFrame({"month": [1, 2, 3, 4], "events": [200, 80, 30, 0], "censored": [0, 0, 0, 690]}))
+        later = 690 * (1 - month.survival(6) / month.survival(4))
+        assert found["predicted"] == pytest.approx(80 * 50.5 / 100 + later)
         by_month = clv_models.departure_holdout(table.assign(term=1), **self.KNOWN).set_index("model").loc["sbg"]
-        assert by_month["predicted"] < 25 and found["low"] < 39 < found["high"]
+        assert by_month["predicted"] - later < 25 and found["low"] < 69 < found["high"]
 
     def test_the_interval_holds_what_came_in_at_least_88_of_100_books(self):
         # A right 95 % interval fails this .15 % of the time. One constant rate must not do as well.

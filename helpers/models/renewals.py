@@ -9,7 +9,7 @@ from scipy.linalg import block_diag
 
 from .sbg import Sbg, fit_counts
 from .sbg import fit as fit_months
-from .survival import risk_set
+from .survival import risks
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,23 +79,25 @@ def fit(ends: pd.DataFrame) -> Curve:
 
     ends : as in `survival.risk_set`, with `term`, the months from bill to bill. ValueError where nobody or everybody left.
     """
-    whole = risk_set(ends).iloc[1:][["at_risk", "events"]].sum()
-    if "term" not in ends or (ends["term"] == 1).all() or not 0 < whole["events"] < whole["at_risk"]:
+    if "term" not in ends or not ((term := ends["term"].to_numpy()) > 1).any():
         return fit_months(ends)
-    rate = whole["events"] / whole["at_risk"]
-    terms = [fit_term(part, int(months), rate) for months, part in ends.groupby("term")]
+    counts = [ends[name].to_numpy(float) for name in ("month", "events", "censored", "entered")]
+    n, d, _ = risks(*counts)
+    if not 0 < d.sum() < n[1:].sum():
+        return fit_months(ends)
+    terms = [fit_term([of[term == months] for of in counts], int(months), d.sum() / n[1:].sum()) for months in np.unique(term)]
     new = sum(of.share for of in terms)
-    customers = int(ends[["events", "censored"]].to_numpy().sum())
-    return Renewals(tuple(replace(of, share=of.share / new) for of in terms), customers)
+    return Renewals(tuple(replace(of, share=of.share / new) for of in terms), int(counts[1].sum() + counts[2].sum()))
 
 
-def fit_term(ends: pd.DataFrame, months: int, rate: float) -> Term:
-    """One term; `share` in customers. rate : the chance to leave a month that stands in for renewals not yet seen.
+def fit_term(counts: list[np.ndarray], months: int, rate: float) -> Term:
+    """One term; `share` in customers. counts : as `survival.risks` takes them. rate : the chance to leave a month that stands
+    in for renewals not yet seen.
 
     Who leaves in the month after a renewal did not pay it. Of one renewal no sBG can be told: its chance goes on.
     """
-    table = risk_set(ends)
-    ages, n, d = (table[name].to_numpy(float)[1:] for name in ("month", "at_risk", "events"))
+    n, d, _ = (of.astype(float) for of in risks(*counts))
+    n, d, ages = n[1:], d[1:], np.arange(1, len(n))
     renews, between = places(ages, months)
     renews &= n > 0
     number, due, left = ages[renews] // months, n[renews], d[renews]
@@ -111,10 +113,9 @@ def fit_term(ends: pd.DataFrame, months: int, rate: float) -> Term:
     gone, there = d[between].sum(), n[between].sum()
     within = gone / there if gone else 0.0
     of = Term(months, 1.0, renewal, within, (1 - within) / gone if gone else 0.0)
-    if "entered" not in ends:
-        return replace(of, share=float(ends[["events", "censored"]].to_numpy().sum()))
-    alive = np.exp(of.path(int(ends["month"].max()))[0][ends["month"]])  # who came late stands for those who had left, too
-    return replace(of, share=float((ends["entered"] / alive).sum()))
+    month, entered = counts[0].astype(int), counts[3]
+    alive = np.exp(of.path(month.max())[0][month])  # who came late stands for those who had left, too
+    return replace(of, share=float((entered / alive).sum()))
 
 
 def even(chance: float, n: float = np.inf) -> Sbg:

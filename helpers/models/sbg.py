@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.special import betaln
 
 from .likelihood import ROOM, information, maximise
-from .survival import risk_set
+from .survival import risks
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +48,10 @@ class Sbg:
 
 def fit(ends: pd.DataFrame) -> Sbg:
     """Maximum likelihood given the age at entry, `ends` as in `survival.risk_set`; ValueError without ends."""
-    table = risk_set(ends).iloc[1:]
-    counts = (table[column].to_numpy(float) for column in ("month", "at_risk", "events"))
-    return fit_counts(*counts, customers=int(ends["events"].sum() + ends["censored"].sum()))
+    counts = (ends[name].to_numpy(float) for name in ("month", "events", "censored"))
+    n, d, _ = risks(*counts, ends["entered"].to_numpy(float) if "entered" in ends else None)
+    customers = int(ends["events"].sum() + ends["censored"].sum())
+    return fit_counts(np.arange(1.0, len(n)), n[1:].astype(float), d[1:].astype(float), customers)
 
 
 def fit_counts(t, n, d, customers: int) -> Sbg:

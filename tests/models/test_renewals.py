@@ -15,11 +15,19 @@ YEARLY = Term(12, 0.5, sbg.Sbg(0.25e6, 0.75e6), 0.01)
 
 def counts(term, *rows) -> pd.DataFrame:
     """(month, events, censored) of customers billed by so many months."""
-    return pd.DataFrame(rows, columns=["month", "events", "censored"]).assign(term=term)
+    table = pd.DataFrame(rows, columns=["month", "events", "censored"])
+    return new(table).assign(term=term)
+
+
+def new(table: pd.DataFrame) -> pd.DataFrame:
+    """All of them entered at age 0."""
+    table = table.assign(entered=0)
+    return pd.concat([table, pd.DataFrame({"month": [0], "events": 0, "censored": 0,
+                                           "entered": table[["events", "censored"]].to_numpy().sum()})])
 
 
 def test_renewals_by_the_year_are_the_published_periods():
-    model = fit(ends(HIGH_END).assign(month=lambda of: 12 * of["month"], term=12))
+    model = fit(new(ends(HIGH_END)).assign(month=lambda of: 12 * of["month"], term=12))
     [term] = model.terms
     assert [term.renewal.alpha, term.renewal.beta] == pytest.approx([0.668, 3.806], abs=5e-4)
     assert model.survival([12, 144]) == pytest.approx([0.851, 0.378], abs=5e-4)
