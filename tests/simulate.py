@@ -106,7 +106,8 @@ def purchase_tables(rng, buying, spending, watched_days) -> tuple[pd.DataFrame, 
 
 def predicted(book):
     """A prepared book with the mart of accounts, for queries that read it: a unit of MRR is worth 10, a purchase day 1."""
-    ages = pd.DataFrame({"dimension": "all", "member": "all", "age": range(900), "worth": 10.0, "low": 0.5, "high": 2.0})
+    ages = pd.DataFrame({"dimension": "all", "member": "all", "term": 0, "age": range(900), "worth": 10.0})
+    ages = ages.assign(low=0.5, high=2.0)
     purchases = book.frame("summaries/purchases").assign(worth=1.0, worth_of_spend=0.5, low=0.0, high=3.0)
     terms = pd.DataFrame([{"margin": 0.5, "support": 0.0, "basis": "gross_margin", "method": "any", "known": True}])
     book.derive("account_value", account_terms=terms, months_ahead=ages, purchases_ahead=purchases)

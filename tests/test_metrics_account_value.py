@@ -25,7 +25,7 @@ def terms(margin=0.5, known=True, method="by hand", support=0.0):
 
 
 def by_age(*rows):
-    return pd.DataFrame(rows, columns=["dimension", "member", "age", "worth"]).assign(low=0.5, high=1.5)
+    return pd.DataFrame(rows, columns=["dimension", "member", "age", "worth"]).assign(term=1, low=0.5, high=1.5)
 
 
 def valued(book, months=account_value.NO_MONTHS, purchases=account_value.NO_PURCHASES, **given) -> pd.DataFrame:
@@ -54,6 +54,16 @@ class TestSubscriptions:
         assert found["predicted_high"].to_dict() == {"ann": 60, "bob": 180, "cat": 1545, "dan": 0}
         assert found["method"].to_list() == ["by hand"] * 3 + ["not paying at the month end"]
         assert set(found["basis"]) == {"gross_margin"}
+
+    def test_the_months_from_bill_to_bill_decide(self, make):
+        book = make("2024-06", subscriptions=[
+            sub("ann", "2024-03-05", interval="year", amount=120), sub("bob", "2024-03-05", interval="week"),
+            sub("cat", "2024-03-05", interval="month", interval_count=6, plan_id="rare", amount=60)])
+        year = BASIC.assign(term=12, worth=7.0)
+        found = valued(book, pd.concat([ALL_AGES, BASIC, year, ALL_AGES.assign(term=6, worth=9.0), ALL_AGES.assign(term=0)]))
+        # 120 a year and 60 for six months are 10 a month; a weekly bill is of the term 1
+        assert found["predicted"].drop("bob").to_dict() == {"ann": 70, "cat": 90}
+        assert found["predicted"]["bob"] == pytest.approx(10 * 52 / 12 * (1 + 3), abs=0.001)
 
     def test_below_a_margin_of_nothing_the_bounds_change_places(self, make):
         loss = ALL_AGES.assign(worth=-ALL_AGES["worth"])
@@ -335,7 +345,7 @@ class TestEstimates:
         paying = [("all", "all", 40), ("plan", "pro", 30), ("plan", "few", 29)]
         worth = pd.DataFrame(paying, columns=["dimension", "member", "customers"])
         counts = pd.DataFrame({"x": [2], "last_days": [70], "observed_days": [140], "customers": [3]})
-        return {"survival": pd.DataFrame(rows, columns=names), "customer_value": worth, "purchases": counts,
+        return {"survival": pd.DataFrame(rows, columns=names).assign(term=1), "customer_value": worth, "purchases": counts,
                 "months": pd.DataFrame(index=range(4)), "costs": self.COSTS}
 
     def result(self, *models, value=9.0, method="", kept=1.0):
@@ -355,8 +365,8 @@ class TestEstimates:
         fits = [("sbg", *key, self.SBG) for key in (("all", "all"), ("plan", "pro"), ("plan", "few"), ("segment", "pro"))]
         found = self.frames(self.result(*fits), True)
         table = found["months_ahead"]
-        assert table.groupby(["dimension", "member"])["age"].agg(list).to_dict() == {
-            ("all", "all"): [0, 1, 2, 3, 4], ("plan", "pro"): [0, 1, 2, 3, 4]}
+        assert table.groupby(["dimension", "member", "term"])["age"].agg(list).to_dict() == dict.fromkeys(
+            [("all", "all", 0), ("all", "all", 1), ("plan", "pro", 1)], [0, 1, 2, 3, 4])
         # half of: 10 of 20 stay, then 1 − 1/3, 1 − 1/4 …
         assert table.query("member == 'pro'")["worth"].to_list() == pytest.approx([1 / 4, 1 / 3, 3 / 8, 2 / 5, 5 / 12])
         [row] = found["account_terms"].to_dict("records")
@@ -364,6 +374,17 @@ class TestEstimates:
         assert row == {"margin": 0.5, "support": 0.1, "basis": "gross_margin", "method": method, "known": True}
         assert found["purchases_ahead"].empty
 
+    def test_who_is_billed_by_the_year_stays_until_the_next_renewal(self):
+        # H = 1 month: by the month half leave after the first; by the year nobody does but at 12, of whom .25 do
+        year = {"share_1": 0.5, "alpha_1": 1.0, "beta_1": 1.0, "share_12": 0.5, "chance_12": 0.25, "within_12": 0.0}
+        tables, names = self.tables(), ["dimension", "member", "month", "events", "censored", "entered"]
+        rows = pd.DataFrame([("all", "all", 0, 0, 0, 9), ("all", "all", 3, 0, 9, 0)], columns=names).assign(term=12)
+        tables |= {"survival": pd.concat([tables["survival"], rows]), "months": pd.DataFrame(index=range(14))}
+        known = {"policy": Policy(horizon_months=1, annual_discount_rate=0.0), "subscriptions": True, "seed": 1}
+        found = account_value.estimates(tables, self.result(("sbg", "all", "all", year)), **known)
+        worth = found["months_ahead"].query("dimension == 'all'").set_index(["term", "age"])["worth"]
+        assert worth[12].to_list() == pytest.approx([0.5] * 11 + [0.5 * 0.75] + [0.5] * 3, rel=1e-6)
+        assert worth[1][0] == pytest.approx(0.5 * 0.5) and worth[0][0] == pytest.approx(0.5 * 19 / 29)  # 0: all terms together
     def test_a_plan_without_an_sbg_goes_with_all(self):
         found = self.frames(self.result(("sbg", "all", "all", self.SBG)), True)
         assert set(found["months_ahead"]["member"]) == {"all"}

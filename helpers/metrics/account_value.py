@@ -9,11 +9,12 @@ from helpers.metrics import checks, ltv
 from helpers.metrics.clv_models import WEEKS_A_MONTH, sbg_of, weeks
 from helpers.models import bgnbd, gamma_gamma
 from helpers.models.horizon import months_ahead, months_within
+from helpers.models.renewals import Renewals
 from helpers.models.survival import kaplan_meier
 
 NO_BOUNDS = {"worth": 0.0, "low": 0.0, "high": 0.0}
-NO_MONTHS = pd.DataFrame({"dimension": "", "member": "", "age": 0} | NO_BOUNDS, index=[]).astype(
-    {"age": int} | dict.fromkeys(NO_BOUNDS, float))
+NO_MONTHS = pd.DataFrame({"dimension": "", "member": "", "term": 0, "age": 0} | NO_BOUNDS, index=[]).astype(
+    {"term": int, "age": int} | dict.fromkeys(NO_BOUNDS, float))
 NO_PURCHASES = pd.DataFrame(columns=["x", "last_days", "observed_days"], dtype=int).assign(**NO_BOUNDS, worth_of_spend=0.0)
 DRAWS = 2000  # an account's bounds are then right to about half a point of chance
 STEP = 0.05  # alpha + T within 2.5 % share their draws: a book has many T, and a single account's fate is far less sure
@@ -46,19 +47,24 @@ def estimates(tables: dict[str, pd.DataFrame], result, *, policy, subscriptions:
 
 
 def month_factors(tables, fits, least: int, *, margin: float, horizon: int, rate: float, confidence: float) -> pd.DataFrame:
-    """`dimension, member, age, worth, low, high`: what a unit of MRR brings, by plan at the start and age in whole months.
+    """`dimension, member, term, age, worth, low, high`: what a unit of MRR brings, by plan and months from bill to bill at the
+    start, and age in whole months.
 
-    A plan with fewer than `least` paying customers, or without an sBG, goes with the curve of all, as in the LTV.
+    A plan with fewer than `least` paying customers, or without an sBG, goes with the curve of all of its term, as in the LTV;
+    a term in which nobody was watched with that of all, whose term is 0.
     """
     sums, ends, ages = tables["customer_value"], tables["survival"], np.arange(len(tables["months"]) + 1)
     many = sums.loc[(sums["dimension"] == "plan") & (sums["customers"] >= least), "member"]
     parts = []
     for key in [("all", "all"), *(("plan", plan) for plan in many if ("sbg", "plan", plan) in fits)]:
-        along = kaplan_meier(ltv.select(ends, key)), sbg_of(fits["sbg", *key]), ages[-1], horizon, rate
-        months = months_ahead(*along)
-        low, high = months_within(*along, confidence) / np.where(months > 0, months, np.inf)
-        parts.append(pd.DataFrame({"dimension": key[0], "member": key[1], "age": ages, "worth": margin * months,
-                                   "low": low, "high": high}))
+        own, model = ltv.select(ends, key), sbg_of(fits["sbg", *key])
+        for term, part in [*own.groupby("term"), *([(0, own)] if key[0] == "all" else [])]:
+            model_of = model.only(term) if term and isinstance(model, Renewals) else model
+            along = kaplan_meier(part), model_of, ages[-1], horizon, rate
+            months = months_ahead(*along)
+            low, high = months_within(*along, confidence) / np.where(months > 0, months, np.inf)
+            parts.append(pd.DataFrame({"dimension": key[0], "member": key[1], "term": term, "age": ages,
+                                       "worth": margin * months, "low": low, "high": high}))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -116,14 +122,15 @@ def account_checks(accounts: pd.DataFrame, frames: dict[str, pd.DataFrame], mont
     rows = [("accounts: historic = revenue of known customers × margin", terms["margin"] * revenue, sums["historic"])]
     if terms["known"]:
         if "subscriptions" in given:
-            own = worth[worth["dimension"] == "plan"].rename(columns={"member": "plan_id"}).drop(columns="dimension")
-            found = ahead.drop(columns=["x", "last_days", "observed_days"]).merge(
-                own, how="left", on=["plan_id", "age"], validate="m:1").merge(
-                worth[worth["dimension"] == "all"], how="left", on="age", validate="m:1", suffixes=("", "_of_all"))
-            expected = found["amount"] * found["worth"].fillna(found["worth_of_all"])
+            def worth_of(dimension, member, term):
+                keys = {"dimension": dimension, "member": member, "term": term, "age": ahead["age"]}
+                return pd.DataFrame(keys).merge(worth, how="left", on=[*keys], validate="m:1")["worth"]
+
+            own, whole = worth_of("plan", ahead["plan_id"], ahead["term"]), worth_of("all", "all", ahead["term"])
+            expected = ahead["amount"] * own.fillna(whole).fillna(worth_of("all", "all", 0))
         else:
             found = ahead.merge(frames["purchases_ahead"], how="left", on=["x", "last_days", "observed_days"], validate="1:1")
             expected = found["customers"] * found["worth"] + found["amount"] * found["worth_of_spend"]
-        what = "MRR by plan and age" if "subscriptions" in given else "customers and spend by purchases"
+        what = "MRR by plan, term and age" if "subscriptions" in given else "customers and spend by purchases"
         rows.append((f"accounts: predicted = {what} × worth", expected.sum(skipna=False), sums["predicted"]))
     return checks(pd.DataFrame(rows, columns=["check", "expected", "actual"]).assign(scope="all", tolerance=0.005))

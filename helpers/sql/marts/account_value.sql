@@ -1,7 +1,7 @@
 -- one row per customer: what it brought so far and is expected to bring over the horizon, times the margin, and on what basis
 with paying as (                                     -- completed months since the latest spell began
     select
-        k.customer_id, k.first_plan_id, m.mrr_end as mrr,
+        k.customer_id, k.first_plan_id, k.first_term, m.mrr_end as mrr,
         months_lived(run.report_month, s.started_at) as age
     from mart_customers as k
     cross join run
@@ -20,11 +20,13 @@ repeats as (
 ),
 ahead as (
     select
-        p.customer_id, p.mrr * coalesce(own.worth, whole.worth) as worth, coalesce(own.low, whole.low) as low,
-        coalesce(own.high, whole.high) as high
+        p.customer_id, p.mrr * coalesce(own.worth, whole.worth, rest.worth) as worth, coalesce(own.low, whole.low, rest.low) as low,
+        coalesce(own.high, whole.high, rest.high) as high
     from paying as p
-    left join months_ahead as own on own.dimension = 'plan' and own.member = p.first_plan_id and own.age = p.age
-    left join months_ahead as whole on whole.dimension = 'all' and whole.age = p.age
+    left join months_ahead as own
+        on own.dimension = 'plan' and own.member = p.first_plan_id and own.term = p.first_term and own.age = p.age
+    left join months_ahead as whole on whole.dimension = 'all' and whole.term = p.first_term and whole.age = p.age
+    left join months_ahead as rest on rest.dimension = 'all' and rest.term = 0 and rest.age = p.age
     union all
     select k.customer_id, f.worth + f.worth_of_spend * greatest(coalesce(r.spend, 0), 0), f.low, f.high
     from mart_customers as k
