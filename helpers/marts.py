@@ -156,6 +156,8 @@ def prepare(params_file: str, month: str | None, run_dir: str) -> Book:
         names = {"dimensions": params.dimensions} if name in ("customers", "subscriptions") else {}
         book.engine.write(f"marts/{'kept' if name in KEPT else name}", path, key, table, **names)
         book.engine.register(f"mart_{name}", path)
+        if name == "customer_days":
+            book.engine.define("rfm_bounds", "staging/rfm_bounds")
     return book
 
 
@@ -278,9 +280,10 @@ def settings(engine: Engine, params: Params) -> None:
         "has_rates": "fx_rates" in params.sources,
         "observed_from": pd.Timestamp(params.policy.observed_from) if params.policy.observed_from else pd.NaT,
         "rfm_window_months": params.rfm.window_months,
+        "rfm_base_month": month_index(params.rfm.base_month) if params.rfm.base_month else None,
         "holdout_weeks": params.ltv_cac.holdout_weeks,
     }
-    counts = ["report_month", "inactive_days", "grace_days", "left_edge_months", "rfm_window_months",
+    counts = ["report_month", "inactive_days", "grace_days", "left_edge_months", "rfm_window_months", "rfm_base_month",
               "holdout_weeks", "void_days"]
     kinds = dict.fromkeys(counts, "Int32") | dict.fromkeys(["as_of", "observed_from"], "datetime64[us]")
     engine.register("run", pd.DataFrame([run]).astype(kinds))
@@ -296,6 +299,11 @@ def settings(engine: Engine, params: Params) -> None:
     codes = read_yaml("rfm_segments.yaml")
     pairs = [(code, segment) for segment, members in codes.items() for code in members]
     engine.register("rfm_codes", pd.DataFrame(pairs, columns=["code", "segment"]))
+    fixed = {name: getattr(params.rfm, name) or () for name in ("recency_days", "frequency", "monetary")}
+    cuts = [(name, 5 - at if name == "recency_days" else 2 + at, float(value))
+            for name, values in fixed.items() for at, value in enumerate(values)]
+    kinds = {"measure": "str", "score": "int64", "bound": "float64"}
+    engine.register("rfm_fixed", pd.DataFrame(cuts, columns=[*kinds]).astype(kinds))
 
 
 def open_book(params_file: str, month: str | None, run_dir: str) -> Book:
@@ -309,6 +317,7 @@ def open_book(params_file: str, month: str | None, run_dir: str) -> Book:
     settings(engine, params)
     for name in MARTS:
         engine.register(f"mart_{name}", folder / "marts" / f"{name}.parquet")
+    engine.define("rfm_bounds", "staging/rfm_bounds")
     return Book(params, folder, engine)
 
 

@@ -65,6 +65,12 @@ def check_accent(accent: str) -> str:
     return accent
 
 
+def check_cuts(cuts: list[float]) -> list[float]:
+    if sorted(cuts) != cuts:
+        raise ValueError("must not fall")
+    return cuts
+
+
 def check_url(url: str) -> str:
     if re.fullmatch(ENVIRONMENT, url):
         return url  # the variable is not set, which is told
@@ -88,6 +94,7 @@ Locale = Annotated[str, one_of({*locale_identifiers(), *SHORT}, "not a known loc
 Accent = Annotated[str, AfterValidator(check_accent)]
 Url = Annotated[str, AfterValidator(check_url)]
 Month = Annotated[str, Field(pattern=r"^(19[7-9]\d|2\d{3})-(0[1-9]|1[0-2])$")]
+Cuts = Annotated[list[float], Field(min_length=4, max_length=4), AfterValidator(check_cuts)]
 Dimension = Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,39}$")]
 WORDS = {  # where pydantic would recite a regular expression or its own insides
     "report.month": "must be a month written YYYY-MM, from 1970 on, so that every month counted is whole",
@@ -188,6 +195,11 @@ class LtvCac(Section):
 
 class Rfm(Section):
     window_months: int | None = Field(None, ge=1, le=240, description="months that F and M count; null: all history")
+    cuts: Literal["rank", "fixed", "frozen"] = Field("rank", description="scores by ranks, at set values, or at a base month's")
+    base_month: Month | None = Field(None, description="for cuts: frozen; the month whose cut-offs stay")
+    recency_days: Cuts | None = Field(None, description="for cuts: fixed; R is 5 to the first, 4 to the second … 1 beyond")
+    frequency: Cuts | None = Field(None, description="for cuts: fixed; F is 2 from the first on … 5 from the fourth")
+    monetary: Cuts | None = Field(None, description="for cuts: fixed; M likewise. What has no values goes by rank")
 
 
 class Retention(Section):
@@ -349,7 +361,9 @@ def unknown_names(values: dict[str, Any], rules: dict[str, Any]) -> list[str]:
 
 
 def contradictions(values: dict[str, Any], rules: dict[str, Any]) -> list[str]:
-    """A status that nobody signed; rules whose `low`, set here or in rules.yaml, is better than their `target`."""
+    """A status that nobody signed; settings of RFM that its cut-offs lack, or do not use; names of dimensions that are taken;
+    rules whose `low`, set here or in rules.yaml, is better than their `target`.
+    """
     problems, split = [], as_written(values, ("dimensions",))
     for name in dict.fromkeys(map(str, split)) if isinstance(split, list) else []:
         if split.count(name) > 1:
@@ -360,6 +374,20 @@ def contradictions(values: dict[str, Any], rules: dict[str, Any]) -> list[str]:
     status, signed_by = (as_written(values, ("report", name)) for name in ("status", "signed_by"))
     if status in ("reviewed", "signed_off") and not str(signed_by or "").strip():
         problems.append(f"report.signed_by: a {status} report needs it; write who did so, such as Kim Lee, 2025-07-03")
+    rfm = as_written(values, ("rfm",))
+    rfm = {name: value for name, value in rfm.items() if value is not None} if isinstance(rfm, dict) else {}
+    cuts, lists = rfm.get("cuts", "rank"), {"recency_days", "frequency", "monetary"} & rfm.keys()
+    if cuts == "fixed" and not lists:
+        problems.append("rfm.cuts: fixed needs values: rfm.recency_days, rfm.frequency or rfm.monetary")
+    if cuts == "frozen" and not {"base_month", "window_months"} <= rfm.keys():
+        problems.append("rfm.cuts: frozen needs rfm.base_month, and rfm.window_months, without which F and M only grow")
+    if cuts != "fixed":
+        problems += [f"rfm.{name}: is for cuts: fixed" for name in sorted(lists)]
+    month = as_written(values, ("report", "month"))
+    if cuts != "frozen" and "base_month" in rfm:
+        problems.append("rfm.base_month: is for cuts: frozen")
+    elif "base_month" in rfm and str(rfm["base_month"]) > str(month):
+        problems.append(f"rfm.base_month: {rfm['base_month']} is after the report month, {month}")
     targets = as_written(values, ("targets",))
     for metric, months in targets.items() if isinstance(targets, dict) else []:
         named = [(f"targets.{metric}.{month}", value) for month, value in months.items()] if isinstance(months, dict) else []

@@ -58,6 +58,17 @@ create or replace macro term_of(billing, interval_count) as case billing
     when 'week' then greatest(1, 7 * interval_count // 30)
     else greatest(1, interval_count // 30)
 end;
+-- F or M: by where scores begin, if that is set, else by the rank among all customers; R: the fewer days the better
+create or replace macro rfm_score(is_set, ranked, customers, value, from2, from3, from4, from5) as case
+    when not is_set then 1 + 5 * (ranked - 1) // customers
+    when value >= from5 then 5 when value >= from4 then 4 when value >= from3 then 3 when value >= from2 then 2
+    else 1
+end;
+create or replace macro recency_score(is_set, ranked, customers, value, to2, to3, to4, to5) as case
+    when not is_set then 5 - 5 * (ranked - 1) // customers
+    when value <= to5 then 5 when value <= to4 then 4 when value <= to3 then 3 when value <= to2 then 2
+    else 1
+end;
 -- what became of a customer between two month ends; started: its first spell began between them
 create or replace macro movement(active_start, active_end, paused_start, paused_end, started) as case
     when active_start and active_end then 'stayed'

@@ -21,10 +21,10 @@ ranked as (                                         -- equal customers share the
 scored as (
     select
         customer_id, recency_days, frequency, monetary,
-        case when customers >= 5 then 5 - 5 * (recency_rank - 1) // customers end as r,
-        case when customers >= 5 then 1 + 5 * (frequency_rank - 1) // customers end as f,
-        case when customers >= 5 then 1 + 5 * (monetary_rank - 1) // customers end as m
-    from ranked
+        case when customers >= 5 then recency_score(r_set, recency_rank, customers, recency_days, r2, r3, r4, r5) end as r,
+        case when customers >= 5 then rfm_score(f_set, frequency_rank, customers, frequency, f2, f3, f4, f5) end as f,
+        case when customers >= 5 then rfm_score(m_set, monetary_rank, customers, monetary, m2, m3, m4, m5) end as m
+    from ranked cross join rfm_bounds
 )
 select
     s.customer_id, cast(s.recency_days as integer) as recency_days, cast(s.frequency as integer) as frequency, s.monetary,

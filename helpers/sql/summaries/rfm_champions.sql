@@ -9,7 +9,7 @@ with days as (                                       -- all that is older than t
 ),
 measured as (
     select
-        c.month, d.customer_id, max(d.last_day) as last_day,
+        c.month, d.customer_id, date_diff('day', max(d.last_day), cast(max(c.month_end) as date)) as recency_days,
         sum(case when d.month > c.month - run.window_months then d.days else 0 end) as frequency,
         sum(case when d.month > c.month - run.window_months then d.revenue else 0 end) as monetary
     from days as d
@@ -20,8 +20,8 @@ measured as (
 ),
 ranked as (                                         -- as the mart rfm_customers does at the last of the months
     select
-        month, monetary, count(*) over (partition by month) as customers,
-        rank() over (partition by month order by last_day desc) as recency_rank,
+        month, recency_days, frequency, monetary, count(*) over (partition by month) as customers,
+        rank() over (partition by month order by recency_days) as recency_rank,
         rank() over (partition by month order by frequency) as frequency_rank,
         rank() over (partition by month order by monetary) as monetary_rank
     from measured
@@ -29,9 +29,10 @@ ranked as (                                         -- as the mart rfm_customers
 scored as (
     select
         month, monetary,
-        100 * (5 - 5 * (recency_rank - 1) // customers) + 10 * (1 + 5 * (frequency_rank - 1) // customers)
-            + 1 + 5 * (monetary_rank - 1) // customers as code
-    from ranked
+        100 * recency_score(r_set, recency_rank, customers, recency_days, r2, r3, r4, r5)
+            + 10 * rfm_score(f_set, frequency_rank, customers, frequency, f2, f3, f4, f5)
+            + rfm_score(m_set, monetary_rank, customers, monetary, m2, m3, m4, m5) as code
+    from ranked cross join rfm_bounds
     where customers >= 5
 )
 select
