@@ -154,6 +154,7 @@ def prepare(params_file: str, month: str | None, run_dir: str) -> Book:
         path = folder / "marts" / f"{name}.parquet"
         table = params.tables[name] if name in (*KEPT, "transactions") else None
         names = {"dimensions": params.dimensions} if name in ("customers", "subscriptions") else {}
+        names |= {"policy": params.policy} if name == "subscription_months" else {}
         book.engine.write(f"marts/{'kept' if name in KEPT else name}", path, key, table, **names)
         book.engine.register(f"mart_{name}", path)
     return book

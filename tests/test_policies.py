@@ -3,8 +3,7 @@
 Elsewhere: inactive_days, observed_from, left_edge_months, grace_days, mrr_includes_discounts and zones in test_marts.py and
 test_sources.py; in_month_churn, windows, horizon, discount, margin and CAC with the metrics; ledger_tolerance, suppress_below
 and min_history_months in test_metrics_data_prep.py and test_pages.py. Of the proposals in the requirements these have one
-reading only: where MRR comes from (subscriptions), a change of plan within a month (its end counts), the level of movements
-(customers) and how late one may come back (ever).
+reading only: where MRR comes from (subscriptions), the level of movements (customers) and how late one may come back (ever).
 """
 
 import pandas as pd
@@ -127,6 +126,62 @@ class TestSubscriptions:
         assert moved(book, *columns) == {
             "2024-04": [0, 117, 0, 0, 0, 117],              # 100 · 1.10 + 7
             "2024-05": [117, 0, 22, 0, 12, 151]}            # 120 · 1.10 − 110; 120 · 0.10; 144 + 7
+
+
+class TestPlanChanges:
+    """April has 30 days: 9 of them before the 10th, 21 from then on."""
+
+    BASIC = sub("ann", "2024-03-05", subscription_id="S", amount=100, valid_to="2024-04-10")
+    PLUS = sub("ann", "2024-03-05", subscription_id="S", amount=130, plan_id="plus", valid_from="2024-04-10")
+    COLUMNS = ["mrr_start", "mrr_expansion", "mrr_contraction", "mrr_fx", "mrr_end"]
+
+    def test_a_change_counts_whole_at_the_months_end_or_by_the_days_of_each_version(self, make):
+        rows = [self.BASIC, self.PLUS, sub("bob", "2024-03-05", subscription_id="B", amount=7)]
+        assert moved(make("2024-05", subscriptions=rows), *self.COLUMNS) == {
+            "2024-03": [0, 0, 0, 0, 107], "2024-04": [107, 30, 0, 0, 137], "2024-05": [137, 0, 0, 0, 137]}
+        book = make("2024-05", {"plan_changes": "by_day"}, subscriptions=rows)
+        assert moved(book, *self.COLUMNS) == {               # (9 · 100 + 21 · 130) / 30 = 121
+            "2024-03": [0, 0, 0, 0, 107], "2024-04": [107, 21, 0, 0, 128], "2024-05": [128, 9, 0, 0, 137]}
+        months = mart(book, "subscription_months", "plan_id", "month", "mrr").loc["ann"]
+        assert months.values.tolist() == [["basic", 24291, 100], ["plus", 24292, 121], ["plus", 24293, 130]]
+
+    @pytest.mark.parametrize(("day", "mrr"), [
+        ("2024-04-30 23:00:00", 101), ("2024-05-01", 100), ("2024-04-01", 130)])     # (29 · 100 + 1 · 130) / 30
+    def test_the_first_and_the_last_day_of_a_month(self, make, day, mrr):
+        rows = [self.BASIC | {"valid_to": day}, self.PLUS | {"valid_from": day}]
+        assert moved(make("2024-04", {"plan_changes": "by_day"}, subscriptions=rows), "mrr_end")["2024-04"] == [mrr]
+
+    def test_only_days_that_were_paid_count_and_only_who_pays_at_the_end(self, make):
+        rows = [sub("new", "2024-04-21", subscription_id="N", valid_to="2024-04-26"),          # (5 · 10 + 5 · 30) / 10 = 20
+                sub("new", "2024-04-21", subscription_id="N", amount=30, valid_from="2024-04-26"),
+                sub("one", "2024-04-21", subscription_id="I", amount=5),                      # no change: no part of a month
+                sub("off", "2024-03-05", "2024-04-20", subscription_id="O", valid_to="2024-04-10"),
+                sub("off", "2024-03-05", "2024-04-20", subscription_id="O", amount=30, valid_from="2024-04-10")]
+        book = make("2024-04", {"plan_changes": "by_day"}, subscriptions=rows)
+        assert moved(book, "mrr_new", "mrr_churn", "mrr_end") == {"2024-03": [10, 0, 10], "2024-04": [25, 10, 25]}
+
+    def test_the_mean_is_rounded_once_and_a_subscription_of_several_plans_has_one_number_of_days(self, make):
+        rows = [sub("ann", "2024-04-05", subscription_id="S", plan_id="seats", valid_to="2024-05-10"),
+                sub("ann", "2024-04-05", subscription_id="S", plan_id="old", amount=31, valid_to="2024-05-10"),
+                sub("ann", "2024-04-05", subscription_id="S", plan_id="seats", amount=20, valid_from="2024-05-10"),
+                sub("ann", "2024-04-05", subscription_id="S", plan_id="storage", amount=62, valid_from="2024-05-10")]
+        book = make("2024-05", {"plan_changes": "by_day"}, subscriptions=rows)
+        may = mart(book, "subscription_months", "plan_id", "month", "mrr").query("month == 24293")
+        # May has 9 days and 22: seats (90 + 440 + 9 · 31 of the plan that went) / 31 = 809 / 31; storage 22 · 62 / 31
+        assert may[["plan_id", "mrr"]].values.tolist() == [["seats", 26.0968], ["storage", 44]]
+
+    def test_a_change_in_another_currency_and_one_before_a_pause(self, make):
+        rows = [row | {"currency": "EUR"} for row in (self.BASIC, self.PLUS)]
+        rows = [row | {"started_at": "2024-04-01 00:00:00"} for row in rows]
+        rows = [rows[0] | {"valid_to": "2024-05-10"}, rows[1] | {"valid_from": "2024-05-10"}]
+        rates = [{**RATES[0], "date": "2024-04-01"}, RATES[1]]
+        book = make("2024-05", {"plan_changes": "by_day"}, subscriptions=rows, fx_rates=rates)
+        # (9 · 110 + 22 · 143) / 31 = 133.4194 at the start's rate, (9 · 120 + 22 · 156) / 31 = 145.5484 at the end's
+        assert moved(book, *self.COLUMNS)["2024-05"] == pytest.approx([110, 23.4194, 0, 12.129, 145.5484])
+        rows = [self.BASIC, self.PLUS | {"paused_at": "2024-04-20"}]
+        book = make("2024-04", {"plan_changes": "by_day"}, subscriptions=rows)
+        assert moved(book, "mrr_paused", "mrr_end")["2024-04"] == [100, 0]
+        assert mart(book, "customer_months", "month", "paused_end").query("month == 24292")["paused_end"].to_list() == [121]
 
 
 class TestPointInTime:

@@ -12,6 +12,7 @@ from sqlglot import exp
 from helpers.contracts import BELOW, CARRIERS, DERIVED, KEPT, MARTS, TABLES, taken
 from helpers.engine import SQL, template
 from helpers.marts import PEOPLE, SPLIT
+from helpers.params import Policy
 
 QUERIES = {path.relative_to(SQL).with_suffix("").as_posix(): path.read_text(encoding="utf-8")
            for path in sorted(SQL.rglob("*.sql")) if path.parent.name != "demo"}     # demo: tests/test_demo.py
@@ -29,6 +30,8 @@ FILLED = {
     "staging/read": ("staging/read", {"tables": TABLES, "below": BELOW}),
     "summaries/columns": ("summaries/columns", {"columns": [("transactions", "amount"), ("costs", "month")]}),
     **{name: (name, {"dimensions": []}) for name in ["marts/customers", "marts/subscriptions", *SPLIT]},
+    **{" ".join(["marts/subscription_months", *said.values()]): ("marts/subscription_months", {"policy": Policy(**said)})
+       for said in ({}, {"plan_changes": "by_day"})},
     "staging/members": ("staging/members", {"dimensions": ["country"], "tables": ["customers"]}),
     "summaries/duplicates": ("summaries/duplicates", {"tables": [TABLES["transactions"], TABLES["costs"]]}),
 }

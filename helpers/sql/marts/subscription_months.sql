@@ -1,28 +1,60 @@
 -- one row per customer, plan and month whose end finds a paying or paused subscription: its MRR and the MRR that is paused
+{%- set by_day = policy.plan_changes == "by_day" %}
 with live as (
     select
         s.customer_id, s.plan_id, c.month, s.currency, cast(c.month_start as date) as first_day, cast(c.month_end as date) as next_day,
-        case when s.discount_ends_at < c.month_end then s.full_mrr else s.discounted_mrr end as mrr,
+        case when s.discount_ends_at < {{ "least(s.paid_until, c.month_end)" if by_day else "c.month_end" }} then s.full_mrr else s.discounted_mrr end as mrr,
         -- a snapshot holds the last pause and the last resumption: one before the pause ends an earlier one
         coalesce(s.paused_at < c.month_end, false) and coalesce(s.resumed_at >= c.month_end or s.resumed_at < s.paused_at, true)
             and run.pauses <> 'unchanged' as paused
+        {%- if by_day %},
+        s.subscription_id, s.valid_from, s.paid_until >= c.month_end as stands,
+        cast(date_diff('day', cast(greatest(s.paid_from, c.month_start) as date), cast(least(s.paid_until, c.month_end) as date))
+            as decimal(4, 0)) as days
+        {%- endif %}
     from mart_subscriptions as s
     cross join run
     inner join calendar as c
         on c.month between month_of(s.paid_from) and month_of(s.paid_until)
-        and s.paid_from < c.month_end and s.paid_until >= c.month_end
+        and s.paid_from < c.month_end and s.paid_until {{ "> c.month_start" if by_day else ">= c.month_end" }}
     where s.pays
 ),
-priced as (                                          -- in the report's currency: at the last rate before the month's end, and before its start
+{{ "ends" if by_day else "priced" }} as (                                          -- in the report's currency: at the last rate before the month's end, and before its start
     select
         l.customer_id, l.plan_id, l.month, l.paused,
         cast(round(l.mrr * coalesce(e.rate, 1), 4) as decimal(18, 4)) as mrr,
         cast(round(l.mrr * coalesce(s.rate, e.rate, 1), 4) as decimal(18, 4)) as mrr_fixed
+        {%- if by_day %}, l.subscription_id, l.valid_from, l.stands, l.days{% endif %}
     from live as l
     left join rates as e on e.currency = l.currency and e.day = l.next_day - 1
     left join rates as s on s.currency = l.currency and s.day = l.first_day - 1
     where l.mrr > 0
 )
+{%- if by_day %},
+placed as (                                          -- a plan that is given up within the month stands on the first that is not
+    select
+        *,
+        case
+            when max(stands) over (partition by subscription_id, customer_id, month, plan_id) then plan_id
+            else min(case when stands then plan_id end) over (partition by subscription_id, customer_id, month)
+        end as end_plan_id,
+        case when row_number() over (partition by subscription_id, customer_id, month, valid_from order by days desc, plan_id) = 1
+            then days else 0 end as version_days     -- once a version, however many plans it bills
+    from ends
+),
+weighed as (
+    select *, cast(sum(version_days) over (partition by subscription_id, customer_id, month) as decimal(9, 0)) as all_days from placed
+),
+priced as (
+    select
+        customer_id, end_plan_id as plan_id, month, max(stands and paused) as paused,
+        monthly(cast(sum(mrr * days) as decimal(28, 4)), cast(1 as decimal(4, 0)), all_days) as mrr,
+        monthly(cast(sum(mrr_fixed * days) as decimal(28, 4)), cast(1 as decimal(4, 0)), all_days) as mrr_fixed
+    from weighed
+    where end_plan_id is not null
+    group by subscription_id, customer_id, end_plan_id, month, all_days
+)
+{%- endif %}
 select
     p.customer_id, p.plan_id, cast(p.month as integer) as month,
     cast(sum(case when p.paused then 0 else p.mrr end) as decimal(18, 4)) as mrr,
