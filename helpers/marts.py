@@ -282,7 +282,7 @@ def settings(engine: Engine, params: Params) -> None:
         "holdout_weeks": params.ltv_cac.holdout_weeks,
     }
     counts = ["report_month", "inactive_days", "grace_days", "left_edge_months", "rfm_window_months",
-              "holdout_weeks", "void_days"]
+              "holdout_weeks", "void_days", "reactivation_days"]
     kinds = dict.fromkeys(counts, "Int32") | dict.fromkeys(["as_of", "observed_from"], "datetime64[us]")
     engine.register("run", pd.DataFrame([run]).astype(kinds))
     months = np.arange(FIRST_MONTH, last + 1, dtype="int32")

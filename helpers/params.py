@@ -148,6 +148,7 @@ class Source(Section):
 class Policy(Section):
     inactive_days: int = Field(180, ge=1, le=3650, description="days without a sale after which a buyer has left")
     observed_from: date | None = Field(None, strict=False, description="the book is complete from this date; null: all")
+    reactivation_days: int | None = Field(None, ge=0, le=3650, description="who is back after more days is new; null: never")
     left_edge_months: int = Field(0, ge=0, le=60, description="who is first seen in so many first months is not new")
     churn_window_months: int = Field(6, ge=1, le=60, description="months over which churn is pooled")
     horizon_months: int = Field(36, ge=1, le=240, description="months of a customer's future that LTV counts")
@@ -156,7 +157,7 @@ class Policy(Section):
     cac_basis: Literal["blended", "paid", "loaded"] = Field("blended", description="spend and customers in CAC")
     cac_lag_months: int = Field(0, ge=0, le=24, description="months from spend to customer")
     mrr_includes_discounts: bool = Field(True, description="discounts in force lower MRR")
-    plan_changes: Literal["month_end", "by_day"] = Field("month_end", description="by_day: MRR is the mean of the month's versions")
+    plan_changes: Literal["month_end", "by_day"] = Field("month_end", description="by_day: MRR is the mean over the month")
     grace_days: int = Field(7, ge=0, le=180, description="past due stays paying so many days")
     in_month_churn: Literal["apart", "in_rate"] = Field("apart", description="who joins and leaves between month ends")
     churn_moment: Literal["end_of_service", "cancel"] = Field("end_of_service", description="when who leaves has left")

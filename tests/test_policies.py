@@ -3,7 +3,7 @@
 Elsewhere: inactive_days, observed_from, left_edge_months, grace_days, mrr_includes_discounts and zones in test_marts.py and
 test_sources.py; in_month_churn, windows, horizon, discount, margin and CAC with the metrics; ledger_tolerance, suppress_below
 and min_history_months in test_metrics_data_prep.py and test_pages.py. Of the proposals in the requirements these have one
-reading only: where MRR comes from (subscriptions), the level of movements (customers) and how late one may come back (ever).
+reading only: where MRR comes from (subscriptions) and the level of movements (customers).
 """
 
 import pandas as pd
@@ -126,6 +126,45 @@ class TestSubscriptions:
         assert moved(book, *columns) == {
             "2024-04": [0, 117, 0, 0, 0, 117],              # 100 · 1.10 + 7
             "2024-05": [117, 0, 22, 0, 12, 151]}            # 120 · 1.10 − 110; 120 · 0.10; 144 + 7
+
+
+class TestReactivation:
+    """20 February to 10 April are 9 + 31 + 10 = 50 days."""
+
+    COLUMNS = ["new", "reactivated", "churned", "mrr_new", "mrr_reactivation", "mrr_churn", "acquired"]
+
+    @pytest.mark.parametrize(("days", "back", "new"), [
+        (None, "2024-04-10", 0), (49, "2024-04-10", 1), (50, "2024-04-10", 0), (50, "2024-04-10 00:00:01", 1)])
+    def test_who_is_back_after_more_days_is_new_but_not_acquired_again(self, make, days, back, new):
+        rows = [sub("ann", "2024-01-05", "2024-02-20"), sub("ann", back, amount=15), sub("bob", "2024-01-05", amount=7)]
+        book = make("2024-05", {"reactivation_days": days}, subscriptions=rows)
+        assert moved(book, *self.COLUMNS) == {
+            "2024-01": [2, 0, 0, 17, 0, 0, 2], "2024-02": [0, 0, 1, 0, 0, 10, 0],
+            "2024-04": [new, 1 - new, 0, 15 * new, 15 - 15 * new, 0, 0]}
+        states = book.frame("summaries/tier_states").query("month == 24292 and from_plan != 'basic'")
+        assert states[["from_plan", "mrr_end"]].values.tolist() == [["(new)" if new else "(reactivated)", 15]]
+        assert mart(book, "customers", "started_month", "spell_months").loc["ann"].to_list() == [24289, 2]   # the first spell
+        found = make("2024-04", {"reactivation_days": days}, subscriptions=rows).frame("summaries/biggest_moves")
+        assert found[["what", "change"]].values.tolist() == [["new" if new else "reactivated", 15]]
+
+    def test_only_the_last_gap_counts_and_a_pause_or_another_subscription_leaves_none(self, make):
+        rows = [sub("ann", "2024-01-05", "2024-02-20"), sub("ann", "2024-04-10", "2024-05-10"), sub("ann", "2024-06-05"),
+                sub("bob", "2024-01-05", paused_at="2024-01-20", resumed_at="2024-05-20"),
+                sub("cat", "2024-01-05", "2024-01-10"), sub("cat", "2024-01-10", "2024-05-10"), sub("cat", "2024-05-20")]
+        book = make("2024-06", {"reactivation_days": 30}, subscriptions=rows)     # back in June after 26 days
+        assert moved(book, "new", "reactivated", "resumed", "paused", "churned") == {
+            "2024-01": [2, 0, 0, 0, 0], "2024-02": [0, 0, 0, 0, 1], "2024-04": [1, 0, 0, 0, 0],
+            "2024-05": [0, 0, 1, 0, 1], "2024-06": [0, 1, 0, 0, 0]}
+
+    @pytest.mark.parametrize(("days", "back", "new"), [
+        (None, "2024-03-20 10:00", 0), (39, "2024-03-20 10:00", 1), (40, "2024-03-20 10:00", 0),
+        (40, "2024-03-20 10:00:01", 1)])
+    def test_sales_alone_count_from_the_end_of_activity(self, make, days, back, new):
+        rows = [sale("ann", "2024-01-10 10:00"), sale("ann", back)]               # active to 9 February: 20 + 20 = 40 days
+        book = make("2024-03", {"inactive_days": 30, "reactivation_days": days}, transactions=rows)
+        assert moved(book, "active_start", "new", "reactivated", "churned", "active_end", "acquired") == {
+            "2024-01": [0, 1, 0, 0, 1, 1], "2024-02": [1, 0, 0, 1, 0, 0], "2024-03": [0, new, 1 - new, 0, 1, 0]}
+        assert book.frame("summaries/cohorts").query("age == 0")["customers"].to_list() == [1]
 
 
 class TestPlanChanges:

@@ -3,7 +3,7 @@ with states as (
     select
         m.*,
         k.started_month,
-        movement(m.active_start, m.active_end, m.paused_start, m.paused_end, k.started_month = m.month) as state
+        movement(m.active_start, m.active_end, m.paused_start, m.paused_end, k.started_month = m.month or m.new_again) as state
     from mart_customer_months as m
     inner join mart_customers as k on k.customer_id = m.customer_id
 ),
