@@ -81,6 +81,8 @@ class Book:
         """What fills a summary that is a template: the tables and columns that are given."""
         if query in SPLIT:
             return {"dimensions": self.params.dimensions}
+        if query == "summaries/months":
+            return {"policy": self.params.policy}
         if query == "summaries/columns":
             return {"columns": sorted(self.engine.table("source_columns").fetchall())}
         if query == "summaries/duplicates":
@@ -154,9 +156,14 @@ def prepare(params_file: str, month: str | None, run_dir: str) -> Book:
         path = folder / "marts" / f"{name}.parquet"
         table = params.tables[name] if name in (*KEPT, "transactions") else None
         names = {"dimensions": params.dimensions} if name in ("customers", "subscriptions") else {}
-        names |= {"policy": params.policy} if name == "subscription_months" else {}
+        names |= {"policy": params.policy, "single": False} if name == "subscription_months" else {}
         book.engine.write(f"marts/{'kept' if name in KEPT else name}", path, key, table, **names)
         book.engine.register(f"mart_{name}", path)
+    if params.policy.movements_of == "subscription":
+        path = folder / "marts" / "subscription_mrr.parquet"
+        key = ("subscription_id", *MARTS["subscription_months"])
+        book.engine.write("marts/subscription_months", path, key, policy=params.policy, single=True)
+        book.engine.register("mart_subscription_mrr", path)
     return book
 
 
@@ -308,7 +315,7 @@ def open_book(params_file: str, month: str | None, run_dir: str) -> Book:
         raise ReportError(f"{run_dir} holds no marts yet", remedy=remedy)
     engine = Engine(folder, BESIDE)
     settings(engine, params)
-    for name in MARTS:
+    for name in [*MARTS, *(["subscription_mrr"] if params.policy.movements_of == "subscription" else [])]:
         engine.register(f"mart_{name}", folder / "marts" / f"{name}.parquet")
     return Book(params, folder, engine)
 

@@ -3,14 +3,16 @@
 Elsewhere: inactive_days, observed_from, left_edge_months, grace_days, mrr_includes_discounts and zones in test_marts.py and
 test_sources.py; in_month_churn, windows, horizon, discount, margin and CAC with the metrics; ledger_tolerance, suppress_below
 and min_history_months in test_metrics_data_prep.py and test_pages.py. Of the proposals in the requirements these have one
-reading only: where MRR comes from (subscriptions) and the level of movements (customers).
+reading only: where MRR comes from (subscriptions).
 """
 
 import pandas as pd
 import pytest
+from pandas.testing import assert_frame_equal
 from test_marts import mart, moved, sale, sub
 
 from helpers.contracts import ReportError
+from helpers.marts import open_book
 
 RATES = [{"date": date, "from_currency": "EUR", "to_currency": "USD", "rate": rate}
          for date, rate in (("2024-04-30", 1.1), ("2024-05-31", 1.2))]
@@ -165,6 +167,52 @@ class TestReactivation:
         assert moved(book, "active_start", "new", "reactivated", "churned", "active_end", "acquired") == {
             "2024-01": [0, 1, 0, 0, 1, 1], "2024-02": [1, 0, 0, 1, 0, 0], "2024-03": [0, new, 1 - new, 0, 1, 0]}
         assert book.frame("summaries/cohorts").query("age == 0")["customers"].to_list() == [1]
+
+
+class TestLevelOfMovements:
+    ROWS = [sub("ann", "2024-03-05", "2024-05-20", subscription_id="A1"),
+            sub("ann", "2024-04-05", subscription_id="A2", amount=15),
+            sub("ann", "2024-04-05", subscription_id="A2", amount=25, plan_id="plus", valid_from="2024-06-05"),
+            sub("bob", "2024-03-05", "2024-04-20", subscription_id="B", amount=7),
+            sub("bob", "2024-06-05", subscription_id="B", amount=7, valid_from="2024-06-05"),       # 46 days later
+            sub("cat", "2024-03-05", subscription_id="C1", amount=20, paused_at="2024-04-10", resumed_at="2024-06-10"),
+            sub("cat", "2024-03-05", subscription_id="C2", amount=5),
+            sub("dan", "2024-03-05", "2024-05-15", subscription_id="D1", amount=8),
+            sub("dan", "2024-05-15", subscription_id="D2", amount=9)]
+    COLUMNS = ["mrr_start", "mrr_new", "mrr_reactivation", "mrr_resumed", "mrr_expansion", "mrr_contraction", "mrr_paused",
+               "mrr_churn", "mrr_end"]
+
+    def test_movements_are_of_customers_or_of_subscriptions_and_customers_are_counted_alike(self, make):
+        book, others = make("2024-06", subscriptions=self.ROWS), ["new", "churned", "reactivated", "paused", "active_end"]
+        assert moved(book, *self.COLUMNS) == {
+            "2024-03": [0, 50, 0, 0, 0, 0, 0, 0, 50],
+            "2024-04": [50, 0, 0, 0, 15, 20, 0, 7, 38],            # ann 10 → 25, cat 25 → 5, bob left
+            "2024-05": [38, 0, 0, 0, 1, 10, 0, 0, 29],             # ann 25 → 15, dan 8 → 9
+            "2024-06": [29, 0, 7, 0, 30, 0, 0, 0, 66]}             # ann 15 → 25, cat 5 → 25, bob is back
+        counts, kept = moved(book, *others), book.frame("summaries/retained_mrr")
+        book = make("2024-06", {"movements_of": "subscription"}, subscriptions=self.ROWS)
+        assert moved(book, *self.COLUMNS) == {
+            "2024-03": [0, 50, 0, 0, 0, 0, 0, 0, 50],
+            "2024-04": [50, 15, 0, 0, 0, 0, 20, 7, 38],            # A2, C1, B
+            "2024-05": [38, 9, 0, 0, 0, 0, 0, 18, 29],             # D2; A1 and D1
+            "2024-06": [29, 0, 7, 20, 10, 0, 0, 0, 66]}            # B, C1, A2
+        assert moved(book, *others) == counts and book.frame("summaries/retained_mrr").equals(kept)
+        assert "mart_subscription_mrr" in book.sql("summaries/months")
+        assert_frame_equal(open_book(*self.opened(book)).frame("summaries/months"), book.frame("summaries/months"))
+
+    @staticmethod
+    def opened(book) -> tuple:
+        return str(next(book.run_dir.parent.glob("*.yaml"))), None, str(book.run_dir)
+
+    @pytest.mark.parametrize(("days", "new"), [(45, 7), (46, 0)])
+    def test_a_subscription_that_is_back_late_is_new(self, make, days, new):
+        book = make("2024-06", {"movements_of": "subscription", "reactivation_days": days}, subscriptions=self.ROWS)
+        assert moved(book, "mrr_new", "mrr_reactivation")["2024-06"] == [new, 7 - new]
+
+    def test_exchange_rates_stand_apart(self, make):
+        rows = [sub("ann", "2024-04-30", amount=100, currency="EUR"), sub("ann", "2024-05-05", amount=50, currency="EUR")]
+        book = make("2024-05", {"movements_of": "subscription"}, subscriptions=rows, fx_rates=RATES)
+        assert moved(book, "mrr_start", "mrr_new", "mrr_expansion", "mrr_fx", "mrr_end")["2024-05"] == [110, 55, 0, 15, 180]
 
 
 class TestPlanChanges:

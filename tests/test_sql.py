@@ -8,6 +8,7 @@ import duckdb
 import pytest
 import sqlglot
 from sqlglot import exp
+from test_marts import sub
 
 from helpers.contracts import BELOW, CARRIERS, DERIVED, KEPT, MARTS, TABLES, taken
 from helpers.engine import SQL, template
@@ -30,8 +31,8 @@ FILLED = {
     "staging/read": ("staging/read", {"tables": TABLES, "below": BELOW}),
     "summaries/columns": ("summaries/columns", {"columns": [("transactions", "amount"), ("costs", "month")]}),
     **{name: (name, {"dimensions": []}) for name in ["marts/customers", "marts/subscriptions", *SPLIT]},
-    **{" ".join(["marts/subscription_months", *said.values()]): ("marts/subscription_months", {"policy": Policy(**said)})
-       for said in ({}, {"plan_changes": "by_day"})},
+    "marts/subscription_months": ("marts/subscription_months", {"policy": Policy(), "single": False}),
+    "summaries/months": ("summaries/months", {"policy": Policy()}),
     "staging/members": ("staging/members", {"dimensions": ["country"], "tables": ["customers"]}),
     "summaries/duplicates": ("summaries/duplicates", {"tables": [TABLES["transactions"], TABLES["costs"]]}),
 }
@@ -134,6 +135,14 @@ def test_a_query_is_portable(name):
 @pytest.mark.parametrize("name", ["marts/customers", "marts/subscriptions", "staging/members", *SPLIT])
 def test_a_query_split_by_dimensions_is_portable(name):
     assert not unportable(template(name).render(dimensions=["store", "device"], tables=CARRIERS))
+
+
+@pytest.mark.parametrize("name", ["marts/subscription_months", "summaries/months"])
+def test_a_query_for_other_policies_is_portable_exact_and_ordered(name, make):
+    book = make("2024-05", {"plan_changes": "by_day", "movements_of": "subscription"}, subscriptions=[sub("ann", "2024-04-05")])
+    text = template(name).render(policy=book.params.policy, single=True)
+    assert re.match(r"-- one row( per |: )\w.+\n", text) and not PASTED.search(text)
+    assert not unportable(text) and not loose_windows(text) and not inexact(text, book.engine.connection)
 
 
 def test_no_dimension_can_be_called_like_anything_in_a_query():

@@ -1,4 +1,4 @@
--- one row per customer, plan and month whose end finds a paying or paused subscription: its MRR and the MRR that is paused
+-- one row per {{ "subscription, " if single }}customer, plan and month whose end finds a paying or paused subscription: its MRR and the MRR that is paused
 {%- set by_day = policy.plan_changes == "by_day" %}
 with live as (
     select
@@ -7,8 +7,9 @@ with live as (
         -- a snapshot holds the last pause and the last resumption: one before the pause ends an earlier one
         coalesce(s.paused_at < c.month_end, false) and coalesce(s.resumed_at >= c.month_end or s.resumed_at < s.paused_at, true)
             and run.pauses <> 'unchanged' as paused
+        {%- if single or by_day %}, s.subscription_id{% endif %}
         {%- if by_day %},
-        s.subscription_id, s.valid_from, s.paid_until >= c.month_end as stands,
+        s.valid_from, s.paid_until >= c.month_end as stands,
         cast(date_diff('day', cast(greatest(s.paid_from, c.month_start) as date), cast(least(s.paid_until, c.month_end) as date))
             as decimal(4, 0)) as days
         {%- endif %}
@@ -24,7 +25,8 @@ with live as (
         l.customer_id, l.plan_id, l.month, l.paused,
         cast(round(l.mrr * coalesce(e.rate, 1), 4) as decimal(18, 4)) as mrr,
         cast(round(l.mrr * coalesce(s.rate, e.rate, 1), 4) as decimal(18, 4)) as mrr_fixed
-        {%- if by_day %}, l.subscription_id, l.valid_from, l.stands, l.days{% endif %}
+        {%- if single or by_day %}, l.subscription_id{% endif %}
+        {%- if by_day %}, l.valid_from, l.stands, l.days{% endif %}
     from live as l
     left join rates as e on e.currency = l.currency and e.day = l.next_day - 1
     left join rates as s on s.currency = l.currency and s.day = l.first_day - 1
@@ -47,7 +49,7 @@ weighed as (
 ),
 priced as (
     select
-        customer_id, end_plan_id as plan_id, month, max(stands and paused) as paused,
+        subscription_id, customer_id, end_plan_id as plan_id, month, max(stands and paused) as paused,
         monthly(cast(sum(mrr * days) as decimal(28, 4)), cast(1 as decimal(4, 0)), all_days) as mrr,
         monthly(cast(sum(mrr_fixed * days) as decimal(28, 4)), cast(1 as decimal(4, 0)), all_days) as mrr_fixed
     from weighed
@@ -56,7 +58,7 @@ priced as (
 )
 {%- endif %}
 select
-    p.customer_id, p.plan_id, cast(p.month as integer) as month,
+    {% if single %}p.subscription_id, {% endif %}p.customer_id, p.plan_id, cast(p.month as integer) as month,
     cast(sum(case when p.paused then 0 else p.mrr end) as decimal(18, 4)) as mrr,
     cast(sum(case when p.paused then 0 else p.mrr_fixed end) as decimal(18, 4)) as mrr_fixed,
     cast(sum(case when p.paused then p.mrr else 0 end) as decimal(18, 4)) as paused_mrr,
@@ -64,4 +66,4 @@ select
 from priced as p
 cross join run
 where not p.paused or run.pauses = 'movement'
-group by p.customer_id, p.plan_id, p.month
+group by {% if single %}p.subscription_id, {% endif %}p.customer_id, p.plan_id, p.month
