@@ -159,6 +159,7 @@ class Policy(Section):
     mrr_includes_discounts: bool = Field(True, description="discounts in force lower MRR")
     plan_changes: Literal["month_end", "by_day"] = Field("month_end", description="by_day: MRR is the mean over the month")
     movements_of: Literal["customer", "subscription"] = Field("customer", description="level at which MRR movements are judged")
+    fx_rates_on: Literal["month_end", "invoice_date"] = Field("month_end", description="day whose rate MRR is taken at")
     grace_days: int = Field(7, ge=0, le=180, description="past due stays paying so many days")
     in_month_churn: Literal["apart", "in_rate"] = Field("apart", description="who joins and leaves between month ends")
     churn_moment: Literal["end_of_service", "cancel"] = Field("end_of_service", description="when who leaves has left")

@@ -215,6 +215,53 @@ class TestLevelOfMovements:
         assert moved(book, "mrr_start", "mrr_new", "mrr_expansion", "mrr_fx", "mrr_end")["2024-05"] == [110, 55, 0, 15, 180]
 
 
+class TestDayOfTheRate:
+    RATES = [{"date": day, "from_currency": "EUR", "to_currency": "USD", "rate": rate} for day, rate in
+             (("2024-01-01", 1.0), ("2024-02-10", 1.1), ("2024-03-10", 1.2), ("2024-04-10", 1.3))]
+    COLUMNS = ["mrr_start", "mrr_new", "mrr_expansion", "mrr_contraction", "mrr_fx", "mrr_end"]
+
+    def found(self, make, *rows: dict, reading: str = "invoice_date") -> dict:
+        rows = [row | {"currency": "EUR", "subscription_id": "S"} for row in rows]
+        return moved(make("2024-04", {"fx_rates_on": reading}, subscriptions=rows, fx_rates=self.RATES), *self.COLUMNS)
+
+    def test_rates_move_mrr_at_every_months_end_or_with_a_bill(self, make):
+        quarters = sub("ann", "2024-01-15", amount=300, interval_count=3)           # 100 a month; bills on 15 January and April
+        rows = [quarters | {"valid_to": "2024-02-20"}, quarters | {"unit_amount": 360, "valid_from": "2024-02-20"}]
+        assert self.found(make, *rows, reading="month_end") == {                    # from February 120 a month
+            "2024-01": [0, 100, 0, 0, 0, 100], "2024-02": [100, 0, 20, 0, 12, 132],  # at 1.1: 12 of 120 · 0.1
+            "2024-03": [132, 0, 0, 0, 12, 144], "2024-04": [144, 0, 0, 0, 12, 156]}
+        assert self.found(make, *rows) == {
+            "2024-01": [0, 100, 0, 0, 0, 100], "2024-02": [100, 0, 20, 0, 0, 120],   # still at 1.0 of 15 January
+            "2024-03": [120, 0, 0, 0, 0, 120], "2024-04": [120, 0, 0, 0, 36, 156]}  # 120 · (1.3 − 1.0)
+
+    @pytest.mark.parametrize(("row", "march"), [
+        # on the 5th: 1.1 in March, before that 1.0
+        (sub("ann", "2024-02-05", amount=100), [100, 0, 0, 0, 10, 110]),
+        # on the 1st, which is in the month: 1.1 in March, before that 1.0
+        (sub("ann", "2024-02-01", amount=100), [100, 0, 0, 0, 10, 110]),
+        # on the 31st, or the month's last: 1.2 on 31 March, 1.1 on 29 February
+        (sub("ann", "2024-01-31", amount=100), [110, 0, 0, 0, 10, 120]),
+        # paid from the end of the trial: on the 12th, 1.2 in March, 1.1 in February
+        (sub("ann", "2024-01-20", amount=100, trial_ended_at="2024-02-12"), [110, 0, 0, 0, 10, 120]),
+        # 12 a week is 12 · 52 / 12 = 52 a month; new at 1.1 of its first bill on 1 March, 1.2 on the 29th
+        (sub("ann", "2024-03-01", amount=12, interval="week"), [0, 57.2, 0, 0, 5.2, 62.4]),
+        # every 50 days: 15 January 1.0, 5 March 1.1; 50 days of 365.25 / 12 = 0.60875 a month
+        (sub("ann", "2024-01-15", amount=1000, interval="day", interval_count=50), [608.75, 0, 0, 0, 60.875, 669.625]),
+        # a year's bill of December is older than all rates: at the first of them, until the next bill
+        (sub("ann", "2023-12-05", amount=1200, interval="year", valid_from="2024-01-05"), [100, 0, 0, 0, 0, 100])])
+    def test_the_last_bill_before_the_months_end_and_before_its_start(self, make, row, march):
+        assert self.found(make, row)["2024-03"] == pytest.approx(march)
+
+    def test_days_of_versions_and_movements_of_subscriptions_take_the_same_rates(self, make):
+        quarters = sub("ann", "2024-01-15", subscription_id="S", amount=300, interval_count=3, currency="EUR")
+        rows = [quarters, quarters | {"unit_amount": 600, "valid_from": "2024-04-10"},
+                sub("ann", "2024-04-20", subscription_id="N", amount=10, currency="EUR")]
+        said = {"fx_rates_on": "invoice_date", "plan_changes": "by_day", "movements_of": "subscription"}
+        book = make("2024-04", said, subscriptions=rows, fx_rates=self.RATES)
+        # S: (9 · 100 + 21 · 200) / 30 = 170, at 1.0, then at 1.3 of 15 April; N: new at 1.3
+        assert moved(book, *self.COLUMNS)["2024-04"] == [100, 13, 70, 0, 51, 234]
+
+
 class TestPlanChanges:
     """April has 30 days: 9 of them before the 10th, 21 from then on."""
 
