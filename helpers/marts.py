@@ -156,7 +156,7 @@ def prepare(params_file: str, month: str | None, run_dir: str) -> Book:
         path = folder / "marts" / f"{name}.parquet"
         table = params.tables[name] if name in (*KEPT, "transactions") else None
         names = {"dimensions": params.dimensions} if name in ("customers", "subscriptions") else {}
-        names |= {"policy": params.policy, "single": False} if name == "subscription_months" else {}
+        names |= {"policy": params.policy, "single": False} if name in ("subscriptions", "subscription_months") else {}
         book.engine.write(f"marts/{'kept' if name in KEPT else name}", path, key, table, **names)
         book.engine.register(f"mart_{name}", path)
     if params.policy.movements_of == "subscription":
@@ -175,6 +175,11 @@ def stage(params: Params, spill: Path | None = None) -> Engine:
         commentary(params)  # told now, not after half the report
     except ReportError as error:
         problems.append(str(error))
+    absent = [name for name in ("subscriptions", "plans") if name not in params.sources]
+    if params.policy.mrr_source == "plan_prices" and absent:
+        found = [f"plan_prices needs the table {name}, which sources does not name" for name in absent]
+        remedy = "Name it, or take policy.mrr_source: subscriptions, whose own amounts are MRR."
+        problems.append(str(ReportError("policy.mrr_source", found, remedy)))
     settings(engine, params)
     for table in TABLES:
         try:

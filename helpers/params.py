@@ -156,6 +156,7 @@ class Policy(Section):
     gross_margin: float | None = Field(None, gt=0, le=1, description="fraction; null: from costs, else 1")
     cac_basis: Literal["blended", "paid", "loaded"] = Field("blended", description="spend and customers in CAC")
     cac_lag_months: int = Field(0, ge=0, le=24, description="months from spend to customer")
+    mrr_source: Literal["subscriptions", "plan_prices"] = Field("subscriptions", description="whose amounts MRR is made of")
     mrr_includes_discounts: bool = Field(True, description="discounts in force lower MRR")
     plan_changes: Literal["month_end", "by_day"] = Field("month_end", description="by_day: MRR is the mean over the month")
     movements_of: Literal["customer", "subscription"] = Field("customer", description="level at which MRR movements are judged")

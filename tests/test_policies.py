@@ -2,8 +2,8 @@
 
 Elsewhere: inactive_days, observed_from, left_edge_months, grace_days, mrr_includes_discounts and zones in test_marts.py and
 test_sources.py; in_month_churn, windows, horizon, discount, margin and CAC with the metrics; ledger_tolerance, suppress_below
-and min_history_months in test_metrics_data_prep.py and test_pages.py. Of the proposals in the requirements these have one
-reading only: where MRR comes from (subscriptions).
+and min_history_months in test_metrics_data_prep.py and test_pages.py.
+Of the proposals in the requirements one reading is missing: MRR from invoices.
 """
 
 import pandas as pd
@@ -213,6 +213,54 @@ class TestLevelOfMovements:
         rows = [sub("ann", "2024-04-30", amount=100, currency="EUR"), sub("ann", "2024-05-05", amount=50, currency="EUR")]
         book = make("2024-05", {"movements_of": "subscription"}, subscriptions=rows, fx_rates=RATES)
         assert moved(book, "mrr_start", "mrr_new", "mrr_expansion", "mrr_fx", "mrr_end")["2024-05"] == [110, 55, 0, 15, 180]
+
+
+class TestSourceOfMrr:
+    PLANS = [{"plan_id": "basic", "valid_from": "2024-02-01", "list_price": 20, "interval": "month"},
+             {"plan_id": "basic", "valid_from": "2024-04-10", "list_price": 26, "interval": "month"},
+             {"plan_id": "year", "list_price": 120, "interval": "year"}, {"plan_id": "bare", "list_price": None}]
+    SAID = {"mrr_source": "plan_prices"}
+
+    def test_mrr_is_of_subscriptions_or_of_the_list_price_in_force(self, make):
+        rows = [sub("ann", "2024-01-05", amount=11), sub("bob", "2024-02-05", plan_id="year", amount=9, quantity=3),
+                sub("cat", "2024-01-05", plan_id="bare", amount=7), sub("dan", "2024-01-05", plan_id="unknown", amount=5)]
+        book = make("2024-04", subscriptions=rows, plans=self.PLANS)
+        assert moved(book, "mrr_new", "mrr_expansion", "mrr_end") == {
+            "2024-01": [23, 0, 23], "2024-02": [27, 0, 50], "2024-03": [0, 0, 50], "2024-04": [0, 0, 50]}
+        book = make("2024-04", self.SAID, subscriptions=rows, plans=self.PLANS)
+        # ann 11 before there is a price, 20 from February, 26 in April; bob 3 · 120 / 12; cat and dan have no list price
+        assert moved(book, "mrr_new", "mrr_expansion", "mrr_end") == {
+            "2024-01": [23, 0, 23], "2024-02": [30, 9, 62], "2024-03": [0, 0, 62], "2024-04": [0, 6, 68]}
+        assert book.frame("summaries/unlisted").values.tolist() == [[4, 2]]
+        timeline = book.frame("summaries/timeline").set_index("table").loc["subscriptions"]
+        assert timeline["rows"] == timeline["told"] == 4 and moved(book, "active_end", "churned")["2024-04"] == [4, 0]
+        told = book.engine.table("mart_customer_timeline").filter("what = 'list price changed'").order("happened_at").df()
+        assert told["customer_id"].to_list() == ["ann", "ann"]
+        assert told["happened_at"].astype("str").to_list() == ["2024-02-01", "2024-04-10"]
+
+    def test_discounts_and_days_and_ends(self, make):
+        rows = [sub("ann", "2024-03-05", discount_amount=24, interval="year", amount=1),        # 2 a month off
+                sub("bob", "2024-03-05", "2024-03-20"),
+                sub("cat", "2024-03-05", discount_amount=99, discount_ends_at="2024-04-05")]
+        tables = {"subscriptions": rows, "plans": self.PLANS}
+        assert moved(make("2024-04", self.SAID, **tables), "mrr_end") == {"2024-03": [18], "2024-04": [50]}    # 24 + 26
+        book = make("2024-04", self.SAID | {"mrr_includes_discounts": False}, **tables)
+        assert moved(book, "mrr_end") == {"2024-03": [40], "2024-04": [52]}
+        book = make("2024-04", self.SAID | {"plan_changes": "by_day"}, subscriptions=rows[:1], plans=self.PLANS)
+        assert moved(book, "mrr_end")["2024-04"] == [22.2]                       # (9 · 18 + 21 · 24) / 30
+        assert moved(book, "active_end", "churned")["2024-04"] == [1, 0]
+
+    def test_a_price_counts_in_the_currency_of_the_subscription_alone(self, make):
+        plans = [{"plan_id": "basic", "list_price": 20, "currency": "eur"}]
+        rows = [sub("ann", "2024-04-30", amount=12, currency="EUR", interval_count=2), sub("bob", "2024-04-30", amount=7)]
+        book = make("2024-05", self.SAID, subscriptions=rows, plans=plans, fx_rates=RATES)
+        # a price without interval is that of the subscription's term: 20 EUR in two months; bob pays his own 7 dollars
+        assert moved(book, "mrr_start", "mrr_fx", "mrr_end")["2024-05"] == [18, 1, 19]
+        assert book.frame("summaries/unlisted").values.tolist() == [[2, 1]]
+
+    def test_list_prices_need_plans(self, make):
+        with pytest.raises(ReportError, match="(?s)mrr_source has 1 problem.*needs the table plans.*Name it, or take"):
+            make("2024-04", self.SAID, subscriptions=[sub("ann", "2024-04-05")])
 
 
 class TestDayOfTheRate:
