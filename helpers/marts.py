@@ -81,6 +81,8 @@ class Book:
         """What fills a summary that is a template: the tables and columns that are given."""
         if query in SPLIT:
             return {"dimensions": self.params.dimensions}
+        if query == "summaries/months":
+            return {"policy": self.params.policy}
         if query == "summaries/columns":
             return {"columns": sorted(self.engine.table("source_columns").fetchall())}
         if query == "summaries/duplicates":
@@ -154,10 +156,16 @@ def prepare(params_file: str, month: str | None, run_dir: str) -> Book:
         path = folder / "marts" / f"{name}.parquet"
         table = params.tables[name] if name in (*KEPT, "transactions") else None
         names = {"dimensions": params.dimensions} if name in ("customers", "subscriptions") else {}
+        names |= {"policy": params.policy, "single": False} if name in ("subscriptions", "subscription_months") else {}
         book.engine.write(f"marts/{'kept' if name in KEPT else name}", path, key, table, **names)
         book.engine.register(f"mart_{name}", path)
         if name == "customer_days":
             book.engine.define("rfm_bounds", "staging/rfm_bounds")
+    if params.policy.movements_of == "subscription":
+        path = folder / "marts" / "subscription_mrr.parquet"
+        key = ("subscription_id", *MARTS["subscription_months"])
+        book.engine.write("marts/subscription_months", path, key, policy=params.policy, single=True)
+        book.engine.register("mart_subscription_mrr", path)
     return book
 
 
@@ -169,6 +177,11 @@ def stage(params: Params, spill: Path | None = None) -> Engine:
         commentary(params)  # told now, not after half the report
     except ReportError as error:
         problems.append(str(error))
+    absent = [name for name in ("subscriptions", "plans") if name not in params.sources]
+    if params.policy.mrr_source == "plan_prices" and absent:
+        found = [f"plan_prices needs the table {name}, which sources does not name" for name in absent]
+        remedy = "Name it, or take policy.mrr_source: subscriptions, whose own amounts are MRR."
+        problems.append(str(ReportError("policy.mrr_source", found, remedy)))
     settings(engine, params)
     for table in TABLES:
         try:
@@ -284,7 +297,7 @@ def settings(engine: Engine, params: Params) -> None:
         "holdout_weeks": params.ltv_cac.holdout_weeks,
     }
     counts = ["report_month", "inactive_days", "grace_days", "left_edge_months", "rfm_window_months", "rfm_base_month",
-              "holdout_weeks", "void_days"]
+              "holdout_weeks", "void_days", "reactivation_days"]
     kinds = dict.fromkeys(counts, "Int32") | dict.fromkeys(["as_of", "observed_from"], "datetime64[us]")
     engine.register("run", pd.DataFrame([run]).astype(kinds))
     months = np.arange(FIRST_MONTH, last + 1, dtype="int32")
@@ -315,7 +328,7 @@ def open_book(params_file: str, month: str | None, run_dir: str) -> Book:
         raise ReportError(f"{run_dir} holds no marts yet", remedy=remedy)
     engine = Engine(folder, BESIDE)
     settings(engine, params)
-    for name in MARTS:
+    for name in [*MARTS, *(["subscription_mrr"] if params.policy.movements_of == "subscription" else [])]:
         engine.register(f"mart_{name}", folder / "marts" / f"{name}.parquet")
     engine.define("rfm_bounds", "staging/rfm_bounds")
     return Book(params, folder, engine)

@@ -8,10 +8,12 @@ import duckdb
 import pytest
 import sqlglot
 from sqlglot import exp
+from test_marts import sub
 
 from helpers.contracts import BELOW, CARRIERS, DERIVED, KEPT, MARTS, TABLES, taken
 from helpers.engine import SQL, template
 from helpers.marts import PEOPLE, SPLIT
+from helpers.params import Policy
 
 QUERIES = {path.relative_to(SQL).with_suffix("").as_posix(): path.read_text(encoding="utf-8")
            for path in sorted(SQL.rglob("*.sql")) if path.parent.name != "demo"}     # demo: tests/test_demo.py
@@ -28,7 +30,10 @@ FILLED = {
     "staging/identity": ("staging/identity", {"people": PEOPLE}), "staging/rows": ("staging/rows", {"tables": list(TABLES)}),
     "staging/read": ("staging/read", {"tables": TABLES, "below": BELOW}),
     "summaries/columns": ("summaries/columns", {"columns": [("transactions", "amount"), ("costs", "month")]}),
-    **{name: (name, {"dimensions": []}) for name in ["marts/customers", "marts/subscriptions", *SPLIT]},
+    **{name: (name, {"dimensions": []}) for name in ["marts/customers", *SPLIT]},
+    "marts/subscriptions": ("marts/subscriptions", {"dimensions": [], "policy": Policy()}),
+    "marts/subscription_months": ("marts/subscription_months", {"policy": Policy(), "single": False}),
+    "summaries/months": ("summaries/months", {"policy": Policy()}),
     "staging/members": ("staging/members", {"dimensions": ["country"], "tables": ["customers"]}),
     "summaries/duplicates": ("summaries/duplicates", {"tables": [TABLES["transactions"], TABLES["costs"]]}),
 }
@@ -36,6 +41,8 @@ for name, (file, names) in FILLED.items():
     QUERIES.pop(file, None)
     QUERIES[name] = template(file).render(names)
 SUMMARIES = [name for name in QUERIES if name.startswith("summaries/")]
+
+OTHER = {"mrr_source": "plan_prices", "plan_changes": "by_day", "movements_of": "subscription", "fx_rates_on": "invoice_date"}
 
 # What counts the same on DuckDB and on Spark, by SQLGlot's names. Left out for a reason: list, first and last (their
 # order by is lost), avg (a float of decimals), dayofweek, hash, log, ln, exp, random, now, current_*, unnest.
@@ -49,7 +56,7 @@ MACRO_FUNCTIONS = {"regexp_like", "regexp_replace", "regexp_extract", "timezone"
                    "strptime", "try_strptime", "to_seconds", "trim"}
 READING = {"as_text", "as_naive", "as_time", "signed", "as_number", "as_whole", "as_flag", "as_id"}
 MACRO_NAMES = READING | {"folded_id", "without_tag", "month_of", "second_of", "monthly", "nearest_units", "movement", "at_rate",
-                         "months_lived", "term_of", "times", "rfm_score", "recency_score"}
+                         "months_lived", "term_of", "times", "rfm_score", "recency_score", "away_for"}
 FORBIDDEN = (exp.Interval, exp.Pivot, exp.Unnest, exp.Placeholder, exp.Parameter, exp.WithinGroup)
 PASTED = re.compile(r"[{}?$]|%s")
 KEYS = {"customer_id", "plan_id", "line", "part", "day", "rate", "feedback_id"}  # an order that ends in one of these is total
@@ -130,7 +137,15 @@ def test_a_query_is_portable(name):
 
 @pytest.mark.parametrize("name", ["marts/customers", "marts/subscriptions", "staging/members", *SPLIT])
 def test_a_query_split_by_dimensions_is_portable(name):
-    assert not unportable(template(name).render(dimensions=["store", "device"], tables=CARRIERS))
+    assert not unportable(template(name).render(dimensions=["store", "device"], tables=CARRIERS, policy=Policy()))
+
+
+@pytest.mark.parametrize("name", ["marts/subscriptions", "marts/subscription_months", "summaries/months"])
+def test_a_query_for_other_policies_is_portable_exact_and_ordered(name, make):
+    book = make("2024-05", OTHER, subscriptions=[sub("ann", "2024-04-05")], plans=[{"plan_id": "basic"}])
+    text = template(name).render(policy=book.params.policy, single=True, dimensions=[])
+    assert re.match(r"-- one row( per |: )\w.+\n", text) and not PASTED.search(text)
+    assert not unportable(text) and not loose_windows(text) and not inexact(text, book.engine.connection)
 
 
 def test_no_dimension_can_be_called_like_anything_in_a_query():

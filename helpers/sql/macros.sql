@@ -69,7 +69,10 @@ create or replace macro recency_score(is_set, ranked, customers, value, to2, to3
     when value <= to5 then 5 when value <= to4 then 4 when value <= to3 then 3 when value <= to2 then 2
     else 1
 end;
--- what became of a customer between two month ends; started: its first spell began between them
+-- whether more than so many days, to the second, lie between an end and the next beginning
+create or replace macro away_for(ended_on, ended_second, begun_at, days) as
+    date_diff('day', ended_on, cast(begun_at as date)) + case when second_of(begun_at) > ended_second then 1 else 0 end > days;
+-- what became of a customer between two month ends; started: its first spell, or one that counts as new, began between them
 create or replace macro movement(active_start, active_end, paused_start, paused_end, started) as case
     when active_start and active_end then 'stayed'
     when active_start and paused_end > 0 then 'paused'

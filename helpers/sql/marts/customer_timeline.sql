@@ -8,8 +8,10 @@ from mart_transactions
 where customer_id is not null
 union all
 select
-    customer_id, valid_from, 'subscriptions', case when valid_from = started_at then 'plan started' else 'plan changed' end,
-    subscription_id, plan_id, cast(null as decimal(18, 4)), true
+    customer_id, valid_from, 'subscriptions', case
+        when not opens then 'list price changed' when valid_from = started_at then 'plan started' else 'plan changed'
+    end,
+    subscription_id, plan_id, cast(null as decimal(18, 4)), opens
 from mart_subscriptions
 union all
 select customer_id, paused_at, 'subscriptions', 'plan paused', subscription_id, plan_id, null, false

@@ -1,4 +1,5 @@
--- one row per subscription, plan and version, with its monthly amount in its currency and the span over which it pays
+-- one row per subscription, plan and version{{ " at one list price" if policy.mrr_source == "plan_prices" }}, with its monthly amount in its currency and the span over which it pays
+{%- set listed = policy.mrr_source == "plan_prices" %}
 with versions as (                                   -- one that names no end goes on until the next one begins
     select v.subscription_id, v.valid_from, min(n.valid_from) as next_from
     from staged_subscriptions as v
@@ -22,14 +23,61 @@ known as (
     inner join versions as v on v.subscription_id = s.subscription_id and v.valid_from = s.valid_from
     where s.stage = 'kept'
 ),
+{%- if listed %}
+prices as (                                          -- as written, for a price is compared in its currency; before the first there is none
+    select p.plan_id, p.priced_from, p.list_price, p.price_currency, p.price_interval,
+        lead(p.priced_from) over (partition by p.plan_id order by p.priced_from, p.line) as priced_to
+    from (
+        select
+            p.plan_id, coalesce(p.valid_from, timestamp '1970-01-01 00:00:00') as priced_from, r.list_price,
+            upper(coalesce(r.currency, run.currency)) as price_currency, lower(r."interval") as price_interval, p.line
+        from staged_plans as p
+        inner join raw_plans as r on r.file = p.file and r.line = p.line
+        cross join run
+        where p.stage = 'kept'
+        union all
+        select plan_id, timestamp '1970-01-01 00:00:00', null, null, null, -1 from staged_plans where stage = 'kept' group by plan_id
+    ) as p
+),
+pieces as (                                          -- a version is parted where the list price of its plan changes
+    select
+        k.*, p.priced_from, p.priced_to, p.price_interval, coalesce(p.priced_from <= k.valid_from, true) as opens,
+        coalesce(least(k.valid_to, k.ended_at), timestamp '9999-12-31 00:00:00') as over_at,
+        case when p.price_currency = k.currency then p.list_price end as list_price
+    from known as k
+    left join prices as p
+        on p.plan_id = k.plan_id and p.priced_from < coalesce(least(k.valid_to, k.ended_at), timestamp '9999-12-31 00:00:00')
+        and coalesce(p.priced_to > k.valid_from, true)
+),
+parted as (
+    select
+        p.* exclude (valid_from, valid_to, is_last, numerator, denominator),
+        greatest(p.valid_from, p.priced_from) as valid_from, least(p.valid_to, p.priced_to) as valid_to,
+        p.is_last and coalesce(p.priced_to >= p.over_at, true) as is_last,
+        coalesce(p.list_price, p.unit_amount) as price, p.list_price is not null as is_listed,
+        monthly(cast(p.discount as decimal(28, 12)), p.numerator, p.denominator) as monthly_discount,
+        case when p.list_price is null or p.price_interval is null then p.numerator
+            else cast(case p.price_interval when 'week' then 52 when 'day' then 1461 else 1 end as decimal(4, 0)) end as numerator,
+        case when p.list_price is null or p.price_interval is null then p.denominator
+            else cast(case p.price_interval when 'month' then 1 when 'day' then 48 else 12 end as decimal(9, 0)) end as denominator
+    from pieces as p
+),
+{%- endif %}
 priced as (
     select
         *,
-        monthly(cast(cast(unit_amount as decimal(20, 8)) * quantity as decimal(28, 12)), numerator, denominator) as full_mrr,
+        monthly(cast(cast({{ "price" if listed else "unit_amount" }} as decimal(20, 8)) * quantity as decimal(28, 12)), numerator, denominator) as full_mrr,
+        {%- if listed %}
+        cast(greatest(
+            monthly(cast(cast(price as decimal(20, 8)) * quantity as decimal(28, 12)), numerator, denominator) - monthly_discount, 0
+        ) as decimal(18, 4)) as discounted_mrr
+    from parted
+        {%- else %}
         monthly(
             cast(greatest(cast(unit_amount as decimal(20, 8)) * quantity - discount, 0) as decimal(28, 12)), numerator, denominator
         ) as discounted_mrr
     from known
+        {%- endif %}
 ),
 spanned as (
     select
@@ -52,5 +100,6 @@ select
     least(ends_at, coalesce(cast(grace_ends_on as timestamp), ends_at)) as paid_until,
     full_mrr > 0 and coalesce(lower(status) not in ('free', 'incomplete', 'incomplete_expired'), true)
         and coalesce(lower(status) not in ('trialing', 'trial') or trial_ended_at is not null, true)
-        and paid_from < least(ends_at, coalesce(cast(grace_ends_on as timestamp), ends_at)) as pays
+        and paid_from < least(ends_at, coalesce(cast(grace_ends_on as timestamp), ends_at)) as pays,
+    {{ "opens, is_listed" if listed else "true as opens, false as is_listed" }}       -- opens: stands for its row of the table
 from spanned

@@ -2,7 +2,7 @@
 with sides as (
     select
         m.customer_id, m.mrr_start as before, m.mrr_end_fixed as now,
-        movement(m.active_start, m.active_end, m.paused_start, m.paused_end, k.started_month = m.month) as what
+        movement(m.active_start, m.active_end, m.paused_start, m.paused_end, k.started_month = m.month or m.new_again) as what
     from mart_customer_months as m
     inner join mart_customers as k on k.customer_id = m.customer_id
     cross join run

@@ -1,9 +1,19 @@
 -- one row per month of the book: customers and MRR at both ends, what moved between them, revenue, orders, buyers
+{%- macro movements() %}
+        sum(case when state = 'new' then mrr_end_fixed else 0 end) as mrr_new,
+        sum(case when state = 'reactivated' then mrr_end_fixed else 0 end) as mrr_reactivation,
+        sum(case when state = 'resumed' then mrr_end_fixed else 0 end) as mrr_resumed,
+        sum(case when state = 'stayed' then greatest(mrr_end_fixed - mrr_start, 0) else 0 end) as mrr_expansion,
+        sum(case when state = 'stayed' then greatest(mrr_start - mrr_end_fixed, 0) else 0 end) as mrr_contraction,
+        sum(case when state = 'paused' then mrr_start else 0 end) as mrr_paused,
+        sum(case when state = 'churned' then mrr_start else 0 end) as mrr_churn
+{%- endmacro %}
+{%- set by = "m" if policy.movements_of == "customer" else "f" %}
 with states as (
     select
         m.*,
         k.started_month,
-        movement(m.active_start, m.active_end, m.paused_start, m.paused_end, k.started_month = m.month) as state
+        movement(m.active_start, m.active_end, m.paused_start, m.paused_end, k.started_month = m.month or m.new_again) as state
     from mart_customer_months as m
     inner join mart_customers as k on k.customer_id = m.customer_id
 ),
@@ -17,13 +27,7 @@ moved as (
         count(case when state = 'paused' then 1 end) as paused,
         count(case when state = 'churned' then 1 end) as churned,
         sum(mrr_start) as mrr_start, sum(mrr_end) as mrr_end,
-        sum(case when state = 'new' then mrr_end_fixed else 0 end) as mrr_new,
-        sum(case when state = 'reactivated' then mrr_end_fixed else 0 end) as mrr_reactivation,
-        sum(case when state = 'resumed' then mrr_end_fixed else 0 end) as mrr_resumed,
-        sum(case when state = 'stayed' then greatest(mrr_end_fixed - mrr_start, 0) else 0 end) as mrr_expansion,
-        sum(case when state = 'stayed' then greatest(mrr_start - mrr_end_fixed, 0) else 0 end) as mrr_contraction,
-        sum(case when state = 'paused' then mrr_start else 0 end) as mrr_paused,
-        sum(case when state = 'churned' then mrr_start else 0 end) as mrr_churn,
+        {%- if policy.movements_of == "customer" %}{{ movements() }},{% endif %}
         sum(mrr_end - mrr_end_fixed) as mrr_fx,
         sum(case when active_end then revenue else 0 end) as revenue_active,
         sum(revenue) as revenue_known, sum(case when started_month = month then revenue else 0 end) as revenue_new, sum(orders) as orders_known,
@@ -31,6 +35,47 @@ moved as (
     from states
     group by month
 ),
+{%- if policy.movements_of == "subscription" %}
+begun as (                                          -- when each subscription began, also again, where the policy counts that as new
+    select b.subscription_id, month_of(b.paid_from) as month
+    from (
+        select
+            subscription_id, paid_from,
+            max(paid_until) over (
+                partition by subscription_id order by paid_from, valid_from, plan_id rows between unbounded preceding and 1 preceding
+            ) as before
+        from mart_subscriptions
+        where pays
+    ) as b
+    cross join run
+    where b.before is null or coalesce(away_for(cast(b.before as date), second_of(b.before), b.paid_from, run.reactivation_days), false)
+    group by b.subscription_id, month_of(b.paid_from)
+),
+sides as (
+    select
+        subscription_id, month, sum(mrr_start) as mrr_start, sum(mrr_end) as mrr_end, sum(mrr_end_fixed) as mrr_end_fixed,
+        sum(paused_start) as paused_start, sum(paused_end) as paused_end
+    from (
+        select
+            subscription_id, month, 0 as mrr_start, mrr as mrr_end, mrr_fixed as mrr_end_fixed, 0 as paused_start, paused_mrr as paused_end
+        from mart_subscription_mrr
+        union all
+        select subscription_id, month + 1, mrr, 0, 0, paused_mrr, 0
+        from mart_subscription_mrr cross join run
+        where month < run.report_month
+    ) as ends
+    group by subscription_id, month
+),
+flows as (
+    select month,{{ movements() }}
+    from (
+        select s.*, movement(s.mrr_start > 0, s.mrr_end > 0, s.paused_start, s.paused_end, b.month is not null) as state
+        from sides as s
+        left join begun as b on b.subscription_id = s.subscription_id and b.month = s.month
+    ) as states
+    group by month
+),
+{%- endif %}
 acquired as (
     select started_month as month, count(*) as acquired
     from mart_customers
@@ -87,10 +132,10 @@ select
     coalesce(m.new, 0) as new, coalesce(m.reactivated, 0) as reactivated, coalesce(m.resumed, 0) as resumed,
     coalesce(m.paused, 0) as paused, coalesce(m.churned, 0) as churned,
     coalesce(g.in_month_churn, 0) as in_month_churn, coalesce(a.acquired, 0) as acquired,
-    coalesce(m.mrr_start, 0) as mrr_start, coalesce(m.mrr_new, 0) as mrr_new,
-    coalesce(m.mrr_reactivation, 0) as mrr_reactivation, coalesce(m.mrr_resumed, 0) as mrr_resumed,
-    coalesce(m.mrr_expansion, 0) as mrr_expansion, coalesce(m.mrr_contraction, 0) as mrr_contraction,
-    coalesce(m.mrr_paused, 0) as mrr_paused, coalesce(m.mrr_churn, 0) as mrr_churn,
+    coalesce(m.mrr_start, 0) as mrr_start, coalesce({{ by }}.mrr_new, 0) as mrr_new,
+    coalesce({{ by }}.mrr_reactivation, 0) as mrr_reactivation, coalesce({{ by }}.mrr_resumed, 0) as mrr_resumed,
+    coalesce({{ by }}.mrr_expansion, 0) as mrr_expansion, coalesce({{ by }}.mrr_contraction, 0) as mrr_contraction,
+    coalesce({{ by }}.mrr_paused, 0) as mrr_paused, coalesce({{ by }}.mrr_churn, 0) as mrr_churn,
     coalesce(m.mrr_fx, 0) as mrr_fx, coalesce(m.mrr_end, 0) as mrr_end,
     coalesce(s.revenue, 0) as revenue, coalesce(s.revenue_unattributed, 0) as revenue_unattributed,
     coalesce(m.revenue_active, 0) as revenue_active, coalesce(m.revenue_known, 0) as revenue_known,
@@ -100,6 +145,9 @@ from calendar as c
 cross join run
 cross join bounds as b
 left join moved as m on m.month = c.month
+{%- if by == "f" %}
+left join flows as f on f.month = c.month
+{%- endif %}
 left join alive as l on l.month = c.month
 left join alive as p on p.month = c.month - 1
 left join acquired as a on a.month = c.month

@@ -15,8 +15,8 @@ tops as (
 select
     m.month,
     case
-        when f.plan_id is not null then f.plan_id when k.started_month = m.month then '(new)'
-        when m.paused_start > 0 then '(paused)' else '(reactivated)'
+        when f.plan_id is not null then f.plan_id when m.paused_start > 0 then '(paused)'
+        when k.started_month = m.month or m.new_again then '(new)' else '(reactivated)'
     end as from_plan,
     coalesce(t.plan_id, case when m.paused_end > 0 then '(paused)' else '(churned)' end) as to_plan,
     f.tier_rank as from_rank, t.tier_rank as to_rank,
