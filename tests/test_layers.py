@@ -12,7 +12,7 @@ from helpers.contracts import ROOT
 HELPERS = ROOT / "helpers"
 MODULES = sorted(HELPERS.rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-LINE_BUDGET = 9150
+LINE_BUDGET = 9250
 
 # Each part of helpers, and the parts that it may import beside itself (see design.md): the direction may not turn.
 ALLOWED = {
@@ -41,7 +41,7 @@ ALLOWED = {
     "runner": {"contracts", "params", "pdf", "inputs", "cache", "safety", "zygote", "plan", "kernels", "rendering"},
     "proof": {"contracts", "params", "inputs", "marts", "plan", "runner"},
     "comparison": {"contracts", "inputs", "tables", "rendering", "proof"},
-    "months": {"contracts", "params", "tables", "charts", "findings", "zygote", "rendering", "runner"},
+    "months": {"contracts", "params", "tables", "charts", "findings", "zygote", "rendering", "runner", "safety"},
     "__main__": {"contracts", "params", "sources", "demo", "marts", "metrics", "safety", "zygote", "plan", "runner",
                  "months", "proof", "comparison"},
 }
