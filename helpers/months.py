@@ -34,7 +34,8 @@ def run_months(
 ) -> Path:
     """Publish each month of `FIRST:LAST`, and `index.html` above them.
 
-    In order, for a month reads those before it; with `history: null`, `jobs` months side by side. how : as for `run_report`.
+    In order where a month reads those before it, which is where `history` is the folder that they are written to; else `jobs`
+    months side by side. how : as for `run_report`.
     What a month reads of the sources, the others take.
     A month that fails ends those that read it, not those at its side; what was published stays. Returns the index.
     Raises ReportError and NotebookError, which say what of each month failed.
@@ -43,10 +44,11 @@ def run_months(
     if twice := [setting for setting in overrides if setting.partition("=")[0].strip() == "report.month"]:
         raise ReportError("--months", [f"--set {twice[0]} names another month"], "Leave it out.")
     params = load_params(params_file, names[0], overrides)
-    apart = 1 if params.history else min(jobs, len(names))
-    begun, work = Event(), (ROOT / (how.get("out") or "outputs")).resolve() / ".work" / params.report.name
+    begun, out = Event(), (ROOT / (how.get("out") or "outputs")).resolve()
+    in_order = params.history is not None and (ROOT / params.history).resolve() == out
+    apart = 1 if in_order else min(jobs, len(names))
     with (nullcontext(zygote) if zygote or dry_run else closing(Zygote()) as parent,
-          nullcontext() if dry_run else shared(work) as read):
+          nullcontext() if dry_run else shared(out / ".work" / params.report.name) as read):
         def run(month: str) -> None:
             def tell(name: str, status: str, note: str) -> None:
                 if stopped.is_set():
@@ -57,7 +59,7 @@ def run_months(
 
             if month != names[0]:
                 begun.wait()  # for what is read then is the others' to take; and it makes the files of the demo company
-            if failed and params.history:
+            if failed and in_order:
                 return progress(month, "skipped", f"needs {next(iter(failed))}")
             try:
                 how_many = {"jobs": max(1, jobs // apart), "dry_run": dry_run}

@@ -63,8 +63,9 @@ def test_a_month_of_many_is_the_month_of_a_single_run(where):
     assert {name for name in made.keys() | alone if made.get(name) != alone.get(name)} == {"manifest.json", "run.log"}
 
 
-def test_months_that_read_no_other_are_made_side_by_side(where):
-    events, where = [], settings(where, None)
+@pytest.mark.parametrize("history", [None, "elsewhere"])
+def test_months_that_read_no_other_are_made_side_by_side(where, history):
+    events, where = [], settings(where, history and str(where["out"] / history))
     run_months(months="2025-01:2025-03", **where, progress=lambda name, status, note: events.append((name, status)))
     assert events.index(("2025-02 01_prep", "running")) < events.index(("2025-01 06_summary", "done"))
     assert {name for name, status in events if status == "done"} == {
@@ -185,7 +186,8 @@ def reads(tmp_path):
     pd.DataFrame({"month": ["2025-01"], "category": ["cogs"], "amount": [2.5]}).to_parquet(tmp_path / "costs.parquet")
     with duckdb.connect(str(tmp_path / "w.duckdb")) as database:
         database.execute("create table t as select 'ann' as customer_id, 's' as a")
-    query = "select customer_id, 'r' || random() as feedback_id, date '2025-01-03' as answered_at, 9 as score, 'nps' as kind from t"
+    query = ("select customer_id, 'r' || random() as feedback_id, date '2025-01-03' as answered_at, 9 as score, 'nps' as kind "
+             "from t")
     sources = {"transactions": {"path": "orders"}, "customers": {"path": "people.xlsx"}, "costs": {"path": "costs.parquet"},
                "feedback": {"url": f"duckdb:///{tmp_path}/w.duckdb", "query": query}}
     terms = json.loads(found["params_file"].read_text()) | {"sources": sources, "dimensions": ["shop"]}
