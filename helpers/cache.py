@@ -15,8 +15,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from helpers.contracts import ReportError
-from helpers.inputs import code, files_below, history, installed, sha256, source_digests, source_files, versions
+from helpers.inputs import code, files_below, history, installed, sha256, source_digests, versions
 from helpers.params import Params, to_yaml
 
 APART = ("commentary", "ltv_cac", "pricing", "retention", "rfm")
@@ -45,7 +44,6 @@ class Cache:
         self.folder, self.params, self.published = folder, params, published
         self.common = {"place": shown, "code": code(()), "versions": versions(), "installed": installed(),
                        "history": history(params)}
-        self.seen: tuple[list, dict | None] = [], None
 
     def settings(self, reads: tuple[str, ...] | None, folder: Path) -> str:
         """The settings that a notebook is given, as YAML for a folder: those of other notebooks are left at their defaults."""
@@ -132,19 +130,14 @@ class Cache:
                 shutil.rmtree(path, ignore_errors=True)
 
     def _sources(self) -> dict[str, str] | None:
-        """The SHA-256 of each source file, taken again where one changed; None where rows come from a database, or a file is
-        missing."""
+        """The SHA-256 of each source file; None where rows come from a database, or a file is missing."""
         if any(source.url for source in self.params.sources.values()):
             return None
         try:
-            files = [path for table in self.params.sources for path in source_files(self.params, table)]
-            stamps = [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in files]
-            if stamps != self.seen[0]:
-                found, missing = source_digests(self.params)
-                self.seen = stamps, None if missing else found
-        except (ReportError, OSError):
+            found, missing = source_digests(self.params)
+        except OSError:
             return None
-        return self.seen[1]
+        return None if missing else found
 
     def _given(self, reads: tuple[str, ...] | None) -> Params:
         others = set() if reads is None else {*APART} - {*reads}

@@ -89,6 +89,7 @@ DERIVED = {"account_value": ("customer_id",)}  # marts that rest on estimates, w
 LIFETIMES = ("lifetime_", "ltv", "payback_", "max_cac")  # how the metrics begin that need a history to be judged
 NAMED = {"months": "months of history", "customers": "customers", "ends": "customers who left"}  # what lifetimes rest on
 SPILL = "spill-"  # how folders in a run's folder begin that hold what did not fit into memory
+READ = f"{SPILL}read"  # in a run's folder: where the months of one call find what another of them has read
 BOOKS = ("transactions", "subscriptions")  # a report needs one of them, and is as fresh as their newest row
 CARRIERS = ("customers", *BOOKS)  # tables whose files may hold the dimensions of the params
 MEMBERS = 200  # of a dimension: more are no groups, and each has a curve of its own

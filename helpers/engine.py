@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -42,19 +43,29 @@ class Engine:
         """Run a query and keep its result as the table `name`; `names`: what a template of SQL is filled with."""
         self._run(query, **names).create(name)
 
-    def set_aside(self, name: str, rows: str | duckdb.DuckDBPyRelation, **names) -> None:
+    def set_aside(self, name: str, rows: str | duckdb.DuckDBPyRelation | Path, **names) -> Path | None:
         """As `build`, for many rows: to a file, in their order, as in memory they would leave no room to sort and group others.
 
-        They get a column `file_row_number`: their place, from 0.
+        rows : a Path: of a file that another engine made so. They get a column `file_row_number`, their place from 0, where
+        they have none. Returns the file; None where there is no folder for it.
         """
         rows = self._run(rows, **names) if isinstance(rows, str) else rows
         if not self.spill:
             rows.create(f"{name}_rows")
-            self.table(f"{name}_rows").select(*map(Col, rows.columns), Col("rowid").alias("file_row_number")).create_view(name)
-            return
-        path = f"{self.spill.name}/{name}.parquet"
-        rows.write_parquet(path, compression="zstd")  # by the connection that holds them
-        self.connection.read_parquet(path, file_row_number=True).create_view(name)
+            number = [] if "file_row_number" in rows.columns else [Col("rowid").alias("file_row_number")]
+            self.table(f"{name}_rows").select(*map(Col, rows.columns), *number).create_view(name)
+            return None
+        path = Path(self.spill.name, f"{name}.parquet")
+        path.unlink(missing_ok=True)  # it may be another engine's, too
+        if isinstance(rows, Path):
+            os.link(rows, path)  # it stays here when it goes there
+        else:
+            rows.write_parquet(str(path), compression="zstd")  # by the connection that holds them
+        kept = self.connection.read_parquet(str(path))
+        if "file_row_number" not in kept.columns:
+            kept = self.connection.read_parquet(str(path), file_row_number=True)
+        kept.create_view(name)
+        return path
 
     def define(self, name: str, query: str, **names) -> None:
         """Make a query readable under `name`; it runs anew wherever it is read."""

@@ -9,6 +9,7 @@ import sys
 import sysconfig
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -54,8 +55,20 @@ def source_digests(params: Params) -> tuple[dict[str, str], list[str]]:
             problems.append(str(error))
             continue
         above = os.path.commonpath([path.parent for path in files])
-        found |= {f"{name}: {path.relative_to(above).as_posix()}": sha256(path) for path in files}
+        found |= {f"{name}: {path.relative_to(above).as_posix()}": as_it_stands(path, *stamp(path)) for path in files}
     return found, problems
+
+
+def stamp(path: Path) -> tuple[int, int, int, int]:
+    """What tells that a file was changed: its size, when it was written and when it was put there, its place on the disk."""
+    of = path.stat()
+    return of.st_size, of.st_mtime_ns, of.st_ctime_ns, of.st_ino
+
+
+@cache
+def as_it_stands(path: Path, *stamp: int) -> str:
+    """The SHA-256 of a file, taken once while its `stamp` is the same: many months rest on it."""
+    return sha256(path)
 
 
 def versions() -> dict[str, str]:

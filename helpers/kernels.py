@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Timer
@@ -22,7 +22,7 @@ from nbclient.exceptions import DeadKernelError  # noqa: E402
 from papermill import clientwrap, engines, execute  # noqa: E402
 
 from helpers.cache import Made, link  # noqa: E402
-from helpers.contracts import SPILL  # noqa: E402
+from helpers.contracts import READ, SPILL  # noqa: E402
 from helpers.inputs import files_below, newer, sha256  # noqa: E402
 from helpers.plan import Notebook, Run  # noqa: E402
 from helpers.safety import ended, refused, remedy  # noqa: E402
@@ -148,6 +148,9 @@ def run_notebook(run: Run, notebook: Notebook, given: dict[str, str]) -> dict[st
     settings.write_text(run.cache.settings(notebook.reads, settings.parent), encoding="utf-8")
     for path in (*given, "params.yaml"):
         link(run.work / path, aside / path)
+    if run.read:
+        with suppress(OSError):  # it costs time
+            (aside / READ).symlink_to(run.read)
     before = stamps(aside)
     parameters = {"params_file": str(settings), "month": run.params.report.month, "run_dir": str(aside)}
     how = {"engine_name": "report", "kernel_name": "python3", "language": "python", "progress_bar": False}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -190,6 +191,8 @@ def stage(params: Params, spill: Path | None = None) -> Engine:
             problems.append(str(error))
     if problems:
         raise ReportError("\n\n".join(problems))
+    if taken := sum(file.shared for file in files):  # for run.log
+        print(f"{taken} of {len(files)} source files taken as another month of this call read them", file=sys.stderr)
     try:
         judge(engine, list(params.tables.values()))
     except Exception:

@@ -7,9 +7,10 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 from threading import Event
 
-from helpers.contracts import ReportError, definitions, read_yaml
+from helpers.contracts import ROOT, ReportError, definitions, read_yaml
 from helpers.params import load_params, month_index, month_label
 from helpers.runner import NotebookError, run_report
+from helpers.safety import shared
 from helpers.zygote import Zygote
 
 CHARTS = 8
@@ -33,7 +34,9 @@ def run_months(
 ) -> Path:
     """Publish each month of `FIRST:LAST`, and `index.html` above them.
 
-    In order, for a month reads those before it; with `history: null`, `jobs` months side by side. how : as for `run_report`.
+    In order where a month reads those before it, which is where `history` is the folder that they are written to; else `jobs`
+    months side by side. how : as for `run_report`.
+    What a month reads of the sources, the others take.
     A month that fails ends those that read it, not those at its side; what was published stays. Returns the index.
     Raises ReportError and NotebookError, which say what of each month failed.
     """
@@ -41,30 +44,36 @@ def run_months(
     if twice := [setting for setting in overrides if setting.partition("=")[0].strip() == "report.month"]:
         raise ReportError("--months", [f"--set {twice[0]} names another month"], "Leave it out.")
     params = load_params(params_file, names[0], overrides)
-    apart = 1 if params.history else min(jobs, len(names))
-    with nullcontext(zygote) if zygote or dry_run else closing(Zygote()) as parent:
+    begun, out = Event(), (ROOT / (how.get("out") or "outputs")).resolve()
+    in_order = params.history is not None and (ROOT / params.history).resolve() == out
+    apart = 1 if in_order else min(jobs, len(names))
+    with (nullcontext(zygote) if zygote or dry_run else closing(Zygote()) as parent,
+          nullcontext() if dry_run else shared(out / ".work" / params.report.name) as read):
         def run(month: str) -> None:
             def tell(name: str, status: str, note: str) -> None:
                 if stopped.is_set():
                     raise InterruptedError("the run was stopped")
+                if status in ("done", "reused", "failed"):  # the first notebook, which reads
+                    begun.set()
                 progress(f"{month} {name}", status, note)
 
-            if failed and params.history:
+            if month != names[0]:
+                begun.wait()  # for what is read then is the others' to take; and it makes the files of the demo company
+            if failed and in_order:
                 return progress(month, "skipped", f"needs {next(iter(failed))}")
             try:
                 how_many = {"jobs": max(1, jobs // apart), "dry_run": dry_run}
                 pages[month] = run_report(
-                    params_file, month, overrides=overrides, zygote=parent, progress=tell, **how_many, **how)
+                    params_file, month, overrides=overrides, zygote=parent, progress=tell, read=read, **how_many, **how)
             except (ReportError, NotebookError) as error:
                 failed[month] = error
                 progress(month, "failed", "")
+            finally:
+                begun.set()
 
-        first = 1 if params.demo else 0  # it makes the demo company's files, which the others read
         with ThreadPoolExecutor(apart) as pool:
             try:
-                for month in names if apart == 1 else names[:first]:
-                    run(month)
-                for _ in pool.map(run, names[first:]) if apart > 1 else ():
+                for _ in pool.map(run, names) if apart > 1 else map(run, names):
                     pass
             except BaseException as error:
                 stopped.set()  # Ctrl-C: threads are not told of it; their kernels end with the zygote

@@ -49,12 +49,12 @@ class Run:
     """A run's folders, log and kernels.
 
     named : the folder whose paths are written, shown : as they are written. files : what later notebooks are given, made so
-    far. steps : when each began, how long it took, and what it was.
+    far. read : where the months of one call keep what they read. steps : when each began, how long it took, and what it was.
     """
 
     def __init__(
         self, params: Params, out: Path, progress: Callable[[str, str, str], object], zygote: Zygote | None,
-        timeout: float = 60, force: bool = False, stands_for: Path | None = None,
+        timeout: float = 60, force: bool = False, stands_for: Path | None = None, read: Path | None = None,
     ) -> None:
         name, month = params.report.name, params.report.month
         self.params, self.progress, self.started = params, progress, datetime.now(UTC)
@@ -64,7 +64,7 @@ class Run:
         above = self.named.parents[1]
         self.shown = self.named.relative_to(ROOT if above.is_relative_to(ROOT) else above).as_posix()
         self.cache = Cache(self.work.with_name(f"{month}.made"), params, self.published, self.shown)
-        self.zygote, self.kernels, self.timeout, self.force = zygote, [], timeout, force
+        self.zygote, self.kernels, self.timeout, self.force, self.read = zygote, [], timeout, force, read
         self.files: dict[str, str] = {}
         self.steps: list[tuple[float, float, str]] = []
         self.closed = False

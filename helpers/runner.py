@@ -27,7 +27,7 @@ def run_report(
     jobs: int = 2, force: bool = False, dry_run: bool = False, out: str | Path | None = None, pdf: bool = False,
     timeout: float = 60, progress: Callable[[str, str, str], object] = lambda name, status, note: None,
     notebooks: Path = ROOT / "notebooks", zygote: Zygote | None = None,
-    stands_for: Path | None = None,
+    stands_for: Path | None = None, read: Path | None = None,
 ) -> Path:
     """Run the notebooks of one report and month, and publish their pages whole or not at all.
 
@@ -38,10 +38,11 @@ def run_report(
     progress : called from several threads with a notebook's name, its status and a note.
     zygote : of whom kernels are forked, if it was started ahead; the caller closes it. stands_for : a published folder
     that this run is to be held against: the paths that it writes are those of a run into that folder.
+    read : a folder in which the months of one call keep the sources that they read, for each other.
     Returns the last page: index.html. Raises ReportError for what the user can fix, NotebookError for other failures.
     """
     params, out = load_params(params_file, month, overrides), (ROOT / (out or "outputs")).resolve()
-    run = Run(params, out, progress, zygote, timeout, force, stands_for)
+    run = Run(params, out, progress, zygote, timeout, force, stands_for, read)
     if pdf:
         find_browser()  # before anything is run: it may be missing
     stages = plan(notebooks, only)

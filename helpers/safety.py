@@ -9,9 +9,10 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from secrets import token_hex
 
 from helpers.contracts import ReportError
 
@@ -44,6 +45,7 @@ def guard(published: Path, work: Path) -> Iterator[None]:
                 month = left.name[1:8]
                 with suppress(ReportError), claim(work.with_name(f"{month}.lock")):  # unless its own run is at it
                     restore(published.with_name(month))
+            clear_read(work.parent)
             before = identity(published)
             yield
     except KeyboardInterrupt as error:
@@ -51,6 +53,27 @@ def guard(published: Path, work: Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise refusal(error, str(published.parent), standing(published, before)) from None
+
+
+@contextmanager
+def shared(above: Path) -> Iterator[Path | None]:
+    """A folder in `above` for the length of a call, in which its months share what they read; None where it is refused."""
+    with ExitStack() as stack:
+        folder = above / f"read-{token_hex(4)}"
+        try:
+            stack.enter_context(claim(above / f"{folder.name}.lock"))
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            folder.mkdir()
+        except (OSError, ReportError):
+            folder = None
+        yield folder
+
+
+def clear_read(above: Path) -> None:
+    """Take away what calls that were killed shared between their months."""
+    for name in {left.name.removesuffix(".lock") for left in above.glob("read-*")}:
+        with suppress(ReportError, OSError), claim(above / f"{name}.lock"):  # unless its call is at it
+            shutil.rmtree(above / name, ignore_errors=True)
 
 
 def refused(error: Exception) -> bool:

@@ -41,7 +41,7 @@ ALLOWED = {
     "runner": {"contracts", "params", "pdf", "inputs", "cache", "safety", "zygote", "plan", "kernels", "rendering"},
     "proof": {"contracts", "params", "inputs", "marts", "plan", "runner"},
     "comparison": {"contracts", "inputs", "tables", "rendering", "proof"},
-    "months": {"contracts", "params", "tables", "charts", "findings", "zygote", "rendering", "runner"},
+    "months": {"contracts", "params", "tables", "charts", "findings", "zygote", "rendering", "runner", "safety"},
     "__main__": {"contracts", "params", "sources", "demo", "marts", "metrics", "safety", "zygote", "plan", "runner",
                  "months", "proof", "comparison"},
 }

@@ -1,19 +1,24 @@
 """Many months in one call: in order where they read each other, side by side where not, and one page over all."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
+import duckdb
+import pandas as pd
 import pytest
 from test_main import call, toy  # noqa: F401
 from test_runner import bytes_below, project
 from test_safety import heeding, wait_for
+from test_sources import workbook
 
 from helpers.contracts import ReportError
 from helpers.months import run_months, spanned, write_index
 from helpers.runner import NotebookError, run_report
+from helpers.safety import shared
 
 HEAD = "metric,dimension,member,period,value,low,high,n,unit,basis,method"
 WRITES = ["# All", "import pathlib", "value = 2.5 + int(month[-2:])",
@@ -58,8 +63,9 @@ def test_a_month_of_many_is_the_month_of_a_single_run(where):
     assert {name for name in made.keys() | alone if made.get(name) != alone.get(name)} == {"manifest.json", "run.log"}
 
 
-def test_months_that_read_no_other_are_made_side_by_side(where):
-    events, where = [], settings(where, None)
+@pytest.mark.parametrize("history", [None, "elsewhere"])
+def test_months_that_read_no_other_are_made_side_by_side(where, history):
+    events, where = [], settings(where, history and str(where["out"] / history))
     run_months(months="2025-01:2025-03", **where, progress=lambda name, status, note: events.append((name, status)))
     assert events.index(("2025-02 01_prep", "running")) < events.index(("2025-01 06_summary", "done"))
     assert {name for name, status in events if status == "done"} == {
@@ -101,19 +107,19 @@ def test_a_month_that_is_set_is_refused(where):
 
 
 def test_an_interruption_of_months_side_by_side_ends_their_kernels(where):
-    path, where = where["notebooks"] / "01_prep.ipynb", settings(where, None)
-    path.write_text(path.read_text().replace("found =", "import time; time.sleep(50); found ="))
+    path, where = where["notebooks"] / "06_summary.ipynb", settings(where, None)
+    path.write_text(path.read_text().replace("value =", "import time; time.sleep(50); value =", 1))
     program = """import sys; from pathlib import Path; from helpers.months import run_months
 run_months(sys.argv[1], '2025-01:2025-02', out=sys.argv[2], notebooks=Path(sys.argv[3]))"""
     command = [sys.executable, "-c", program, where["params_file"], where["out"], where["notebooks"]]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heeding)
     work = where["out"] / ".work" / "toy"
-    wait_for(lambda: sum("running" in log.read_text() for log in work.glob("*/run.log")) == 2)
+    wait_for(lambda: sum("06_summary: running" in log.read_text() for log in work.glob("*/run.log")) == 2)
     time.sleep(3)
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=15)[1]
     assert "KeyboardInterrupt: Interrupted. Every other month is as it was." in said
-    assert not (where["out"] / "toy" / "2025-01").exists()
+    assert not (where["out"] / "toy" / "2025-01").exists() and not [*work.glob("read-*")]
 
 
 @pytest.mark.parametrize("words", ["2025-01", "2025-03:2025-01", "2025-13:2026-01", "1990-01:2025-01", "", "2025-01:2025-02:x"])
@@ -144,3 +150,117 @@ def test_the_command_makes_months_and_shows_where_the_time_went(toy, monkeypatch
     lines = out.splitlines()
     assert code == 0 and lines[-1].endswith("index.html") and " begins seconds" in out
     assert any("01_prep; cells" in line for line in lines) and any(line.endswith("  manifest") for line in lines)
+
+
+# What is read once
+
+
+SPIES = """import pathlib
+from helpers.marts import prepare
+from helpers.sources import read
+def spy(name, place):
+    was = getattr(read, name)
+    def told(*given):
+        with open({log!r}, 'a') as log:
+            print(month, name, getattr(given[place], 'name', given[place]), file=log)
+        return was(*given)
+    setattr(read, name, told)
+for name, place in dict(fingerprint=0, open_file=1, open_query=2, on_lines=2).items():
+    spy(name, place)"""
+ORDERS = 'customer_id,transacted_at,amount,shop\nann,2025-01-05,1.50,"North,\nby the sea"\n\nbob,2025-02-03,2,South\n'
+LATIN = "customer_id;transacted_at;amount;shop\nZoë;2025-01-06;1.234,50;Süd\nann;2025-03-01;2,25;Süd\n"
+
+
+@pytest.fixture
+def reads(tmp_path):
+    """A project of sources in many forms, whose first notebook logs what it reads; that log as a function."""
+    log = tmp_path / "reads"
+    found = project(tmp_path, n01_prep=["# First", SPIES.format(log=str(log)), "book = prepare(params_file, month, run_dir)"],
+                    n06_summary=WRITES)
+    orders = tmp_path / "orders"
+    orders.mkdir()
+    (orders / "a.csv").write_text(ORDERS)
+    (orders / "b.csv").write_bytes(LATIN.encode("latin-1"))
+    (orders / "c.csv").write_bytes(ORDERS.replace("\n\n", "\n").encode("utf-16"))
+    workbook(tmp_path / "people.xlsx", {"A": [["customer_id", "segment"], ["ann", "home"], ["Zoë", "work"]]})
+    pd.DataFrame({"month": ["2025-01"], "category": ["cogs"], "amount": [2.5]}).to_parquet(tmp_path / "costs.parquet")
+    with duckdb.connect(str(tmp_path / "w.duckdb")) as database:
+        database.execute("create table t as select 'ann' as customer_id, 's' as a")
+    query = ("select customer_id, 'r' || random() as feedback_id, date '2025-01-03' as answered_at, 9 as score, 'nps' as kind "
+             "from t")
+    sources = {"transactions": {"path": "orders"}, "customers": {"path": "people.xlsx"}, "costs": {"path": "costs.parquet"},
+               "feedback": {"url": f"duckdb:///{tmp_path}/w.duckdb", "query": query}}
+    terms = json.loads(found["params_file"].read_text()) | {"sources": sources, "dimensions": ["shop"]}
+    found["params_file"].write_text(json.dumps(terms))
+    return settings(found, str(found["out"])), lambda: sorted(log.read_text().splitlines())
+
+
+def left(where: dict) -> list:
+    return sorted(path.name for path in (where["out"] / ".work" / "toy").glob("read-*"))
+
+
+ONCE = sorted([*(f"{step} {name}.csv" for step in ("fingerprint", "on_lines", "open_file") for name in "abc"),
+               "fingerprint people.xlsx", "open_file people.xlsx", "open_query feedback"])
+AGAIN = ["fingerprint costs.parquet", "open_file costs.parquet"]  # Parquet is typed: it is read where it is used
+
+
+@pytest.mark.parametrize("history", ["out", None])
+def test_many_months_read_their_sources_once_and_are_those_of_single_runs(reads, history):
+    where, log = reads
+    where = settings(where, history and str(where["out"]))
+    report = run_months(months="2025-01:2025-03", **where).parent
+    first = sorted([*ONCE, *AGAIN])
+    assert log() == [f"2025-0{n} {line}" for n in (1, 2, 3) for line in (first if n == 1 else AGAIN)]
+    said = "01_prep: 5 of 6 source files taken as another month of this call read them"
+    assert [said in (report / month / "run.log").read_text() for month in ("2025-01", "2025-02", "2025-03")] == [
+        False, True, True]
+    assert left(where) == []
+    rows = [pd.read_parquet(report / month / "marts" / "feedback.parquet") for month in ("2025-01", "2025-03")]
+    pd.testing.assert_frame_equal(*rows)  # a query that would answer with other rows is asked once
+    shutil.rmtree(where["out"] / ".work")
+    change(where, sources={name: how for name, how in terms(where)["sources"].items() if name != "feedback"})
+    made = bytes_below(run_months(months="2025-01:2025-03", **where, force=True).parent / "2025-03")
+    alone = bytes_below(run_report(**where, month="2025-03", force=True).parent)
+    assert {name for name in made.keys() | alone if made.get(name) != alone.get(name)} == {"manifest.json", "run.log"}
+    assert len([name for name in made if name.startswith("marts/")]) > 10
+
+
+def terms(where: dict) -> dict:
+    return json.loads(where["params_file"].read_text())
+
+
+def change(where: dict, **how) -> None:
+    where["params_file"].write_text(json.dumps(terms(where) | how))
+
+
+def test_a_file_that_changes_between_two_months_is_read_again(reads):
+    where, log = reads
+    path, file = where["notebooks"] / "06_summary.ipynb", where["params_file"].parent / "orders" / "b.csv"
+    grows = f"month < '2025-02' and open({str(file)!r}, 'ab').write(b'ann;2025-02-09;5,00;Nord\\\\n'); value ="
+    path.write_text(path.read_text().replace("value =", grows, 1))
+    report = run_months(months="2025-01:2025-03", **where).parent
+    assert [line for line in log() if line[:7] > "2025-01" and "parquet" not in line] == [
+        f"2025-02 {step} b.csv" for step in ("fingerprint", "on_lines", "open_file")]
+    assert len(pd.read_parquet(report / "2025-02" / "marts" / "transactions.parquet")) == 6
+    inputs = [json.loads((report / f"2025-0{n}" / "manifest.json").read_text())["outputs"] for n in (2, 3)]
+    assert inputs[0].keys() == inputs[1].keys() and left(where) == []
+
+
+def test_nothing_that_was_read_is_left_after_a_failure(reads):
+    where, _ = reads
+    path = where["notebooks"] / "06_summary.ipynb"
+    path.write_text(path.read_text().replace("value =", "assert month != '2025-02'; value =", 1))
+    with pytest.raises(NotebookError, match="Made: 2025-01.$"):
+        run_months(months="2025-01:2025-03", **where)
+    assert left(where) == []
+
+
+def test_what_a_killed_call_read_goes_with_the_next_run_and_that_of_a_living_one_stays(where):
+    program = "import os, pathlib, sys, helpers.safety as s\nwith s.shared(pathlib.Path(sys.argv[1])): os.kill(os.getpid(), 9)"
+    work = where["out"] / ".work" / "toy"
+    assert subprocess.run([sys.executable, "-c", program, str(work)]).returncode == -9
+    assert len(left(where)) == 2  # the folder and its lock
+    with shared(work) as living:
+        run_report(**where)
+        assert left(where) == [living.name, f"{living.name}.lock"]
+    assert left(where) == []

@@ -1,6 +1,9 @@
 """Sources: whatever a file is like, its values arrive as written, and every row and every cent is accounted for."""
 
+import errno
+import os
 import random
+import shutil
 import sys
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -12,12 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from helpers.contracts import ReportError
+from helpers.contracts import READ, ReportError
 from helpers.engine import Engine
 from helpers.inputs import source_files
 from helpers.marts import judge, settings, stage
 from helpers.params import load_params
-from helpers.sources import read_source
+from helpers.sources import read, read_source
 
 HEADER = "customer_id,transacted_at,amount"
 PLAIN = ("customer_id", "transacted_at", "amount")
@@ -783,3 +786,105 @@ def test_a_file_that_is_read_through_a_copy_outlives_it(tmp_path):
     engine = engine_for(tmp_path, f"{HEADER}\nJosé,2025-06-01,5\n".encode("latin-1"))
     (tmp_path / "orders.csv").unlink()
     assert rows(engine, "customer_id", table="raw_transactions") == [("José",)]
+
+
+# --- what another month of the call has read --------------------------------------------------------------------
+
+
+def taken(folder: Path, params) -> list[tuple]:
+    """Whether each file of transactions was taken as another month read it, and the rows, in a run of its own."""
+    engine = Engine(folder)
+    settings(engine, params)
+    files = read_source(engine, params, "transactions")
+    found = engine.table("raw_transactions").order("file, line").select(*PLAIN, "misread_value", "file", "line").fetchall()
+    return [[file.shared for file in files], found]
+
+
+@pytest.fixture
+def call(tmp_path):
+    """A book of two files, and the folder of a run that belongs to a call of many months."""
+    write(tmp_path, f"{HEADER}\nann,2025-06-01,10.50\n\nbob,2025-06-02,x\n", "in/a.csv")
+    write(tmp_path, f"{HEADER}\nzoë,2025-06-01,3\n", "in/b.csv")
+    (tmp_path / "run" / READ).mkdir(parents=True)
+    return tmp_path / "run", params_for(tmp_path, "in")
+
+
+def test_a_month_takes_what_another_month_of_its_call_has_read(call):
+    first, second = taken(*call), taken(*call)
+    assert (first[0], second[0]) == ([False, False], [True, True]) and first[1] == second[1]
+    assert first[1][1] == ("bob", at(2025, 6, 2), None, "x", "a.csv", 4)
+
+
+def test_what_was_read_with_other_settings_is_not_taken(call, tmp_path):
+    taken(*call)
+    assert taken(call[0], params_for(tmp_path, "in", zone="Asia/Tokyo"))[0] == [False, False]
+    assert taken(call[0], params_for(tmp_path, "in", month="2025-07"))[0] == [True, True]
+    assert taken(call[0], params_for(tmp_path, "in", dayfirst=True))[0] == [False, False]
+    with_dimension = call[1].model_copy(update={"dimensions": ["shop"]})
+    assert taken(call[0], with_dimension)[0] == [False, False]
+
+
+def test_a_file_that_is_put_in_the_place_of_another_is_read_though_size_and_time_are_the_same(call, tmp_path):
+    taken(*call)
+    old, new = tmp_path / "in" / "b.csv", tmp_path / "new"
+    new.write_bytes(old.read_bytes().replace(b",3", b",4"))
+    os.utime(new, ns=(old.stat().st_atime_ns, old.stat().st_mtime_ns))
+    new.replace(old)
+    shared, found = taken(*call)
+    assert shared == [True, False] and found[2][2] == 4
+
+
+@pytest.mark.parametrize("file", ["rows.parquet", "file.json"])
+def test_what_is_damaged_is_read_anew(call, file):
+    first = taken(*call)
+    for path in (call[0] / READ).glob(f"*/{file}"):
+        path.write_bytes(path.read_bytes()[:9])
+    assert taken(*call) == first
+
+
+def test_a_disk_that_refuses_to_share_costs_time_alone(call, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    first = taken(*call)
+    monkeypatch.setattr(os, "link", full)
+    assert taken(*call) == first
+    shutil.rmtree(call[0] / READ)
+    (call[0] / READ).mkdir()
+    assert taken(*call) == first
+
+
+def test_a_file_that_is_changed_while_it_is_read_is_not_kept(call, monkeypatch):
+    def changed(path, *given):
+        path.write_bytes(path.read_bytes() + b"cat,2025-06-03,1\n")
+        return was(path, *given)
+
+    was = read.shape_of
+    monkeypatch.setattr(read, "shape_of", changed)
+    taken(*call)
+    assert not [path for path in (call[0] / READ).iterdir() if not path.name.startswith("tmp")]
+
+
+def test_all_months_see_the_rows_that_were_read_first(call, monkeypatch):
+    """Two months may read at once, the second while a query answers with other rows."""
+    def late(*given):
+        monkeypatch.setattr(read, "open_file", was)
+        others.extend(taken(*call))
+        return was(*given)
+
+    was, others = read.open_file, []
+    monkeypatch.setattr(read, "open_file", late)
+    shared, found = taken(*call)
+    assert shared == [True, True] and others == [[False, False], found]
+
+
+def test_no_secret_is_in_the_name_of_what_was_read(tmp_path, monkeypatch, call):
+    terms = {"url": "${WAREHOUSE}", "query": "select '${TOKEN}' as customer_id"}
+    names = []
+    for secret in ("one", "two"):
+        monkeypatch.setenv("WAREHOUSE", f"duckdb:////{secret}.duckdb")
+        monkeypatch.setenv("TOKEN", secret)
+        report = {"name": "book", "title": "Book", "month": "2025-06"}
+        (tmp_path / "book.yaml").write_text(yaml.safe_dump({"report": report, "sources": {"transactions": terms}}))
+        names.append(read.key_of(Engine(call[0]), load_params(tmp_path / "book.yaml"), "transactions", Path("duckdb query")))
+    assert names[0] == names[1]

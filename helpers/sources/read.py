@@ -1,22 +1,25 @@
 """Files of a source -> one relation of text in canonical columns, with file, line and time zone of every row."""
 
 import csv
+import hashlib
 import os
 import shutil
 import tempfile
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 
 import duckdb
 import pandas as pd
+from pydantic import TypeAdapter
 from python_calamine import CalamineError, load_workbook
 
-from helpers.contracts import COUNT, FLAG, TEXT, TIME, ReportError, Table
+from helpers.contracts import COUNT, FLAG, READ, TEXT, TIME, ReportError, Table
 from helpers.engine import Engine
-from helpers.inputs import source_files
+from helpers.inputs import source_files, stamp
 from helpers.params import Params, Source, nearest
 from helpers.sources.database import open_query
 from helpers.sources.sniff import NUMBERS, SAMPLE_LINES, fingerprint, guess_dates, guess_decimal, refuse_damaged, shape_of
@@ -36,7 +39,8 @@ ROW = {"misread": TEXT, "misread_value": TEXT, "file": TEXT, "line": "bigint"}
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file that was read: for the manifest and for the page. `name`: as the rows of its table call it."""
+    """One file that was read: for the manifest and for the page. `name`: as the rows of its table call it; `before`: lines
+    above its first row; `shared`: whether another month of the call had read it."""
 
     table: str
     path: Path
@@ -46,6 +50,11 @@ class SourceFile:
     name: str = ""
     columns: tuple[str, ...] = ()  # the canonical ones that it has
     others: tuple[str, ...] = ()
+    before: int = 0
+    shared: bool = False
+
+
+KEPT = TypeAdapter(SourceFile)
 
 
 def read_source(engine: Engine, params: Params, table: str) -> list[SourceFile]:
@@ -66,24 +75,12 @@ def read_source(engine: Engine, params: Params, table: str) -> list[SourceFile]:
     for number, path in enumerate(paths):
         name = path.relative_to(os.path.commonpath([path.parent for path in paths])).as_posix()
         try:
-            if source.url:
-                digest, encoding = "", "database"
-                rows, names, before = open_query(engine.connection, params, table)
-            else:
-                digest, encoding = fingerprint(path)
-                rows, names, before = open_file(engine.connection, path, source, source.encoding or encoding)
-            places = match_columns(contract, source, names)
-            rows = canonical(rows, contract, places, source, params.report.timezone)
-            if LINE not in rows.columns:  # text is parsed once; kept in the order of the file, so that rows tell their lines
-                engine.set_aside(f"read_{table}_{number}", rows)
-                rows = engine.table(f"read_{table}_{number}")
-                if not source.url:
-                    rows = on_lines(engine.connection, rows, path, source, source.encoding or encoding, before)
-            line = Col(LINE) + Const(before + 1)
+            aside, key = f"read_{table}_{number}", key_of(engine, params, table, path)
+            rows, file = take(engine, aside, key) or read_file(engine, params, source, table, path, aside, key)
+            line = Col(LINE) + Const(file.before + 1)
             columns = [Col(column) for column in rows.columns if column != LINE]
             relations.append(rows.select(*columns, Const(name).alias("file"), line.alias("line")))
-            others = tuple(name for place, name in enumerate(names) if place not in places.values())
-            files.append(SourceFile(table, path, digest, encoding, len(others), name, (*places,), others))
+            files.append(replace(file, name=name))
         except FAULTS as error:
             found = getattr(error, "problems", None) or [str(error).strip().splitlines()[0][:200]]
             if isinstance(error, PermissionError):
@@ -98,6 +95,58 @@ def read_source(engine: Engine, params: Params, table: str) -> list[SourceFile]:
         raise ReportError(f"Table '{table}' is not usable and", problems, remedy)
     reduce(lambda left, right: left.union(right), relations).create_view(f"raw_{table}")
     return files
+
+
+def read_file(
+    engine: Engine, params: Params, source: Source, table: str, path: Path, aside: str, key: Path | None,
+) -> tuple[Rows, SourceFile]:
+    """A file's rows, typed, each with its line, set aside under a name unless it is Parquet; and kept for other months."""
+    if source.url:
+        digest, encoding = "", "database"
+        rows, names, before = open_query(engine.connection, params, table)
+    else:
+        digest, encoding = fingerprint(path)
+        rows, names, before = open_file(engine.connection, path, source, source.encoding or encoding)
+    places = match_columns(params.tables[table], source, names)
+    rows = canonical(rows, params.tables[table], places, source, params.report.timezone)
+    others = tuple(name for place, name in enumerate(names) if place not in places.values())
+    file = SourceFile(table, path, digest, encoding, len(others), "", (*places,), others, before)
+    if path.suffix.lower() in PARQUET and not source.url:
+        return rows, file
+    text = LINE not in rows.columns and not source.url
+    kept = engine.set_aside(aside, rows)  # parsed once; in the order of the file, so that rows tell their lines
+    encoding = source.encoding or encoding
+    lines = on_lines(engine.connection, engine.table(aside), path, source, encoding, before) if text else None
+    if lines is not None:
+        kept = engine.set_aside(aside := f"lined_{aside}", lines)
+    if kept and key and key_of(engine, params, table, path) == key:  # else the file was changed meanwhile
+        with suppress(OSError):  # it costs other months time
+            part = Path(tempfile.mkdtemp(dir=key.parent))
+            os.link(kept, part / "rows.parquet")
+            (part / "file.json").write_bytes(KEPT.dump_json(replace(file, shared=True)))
+            part.rename(key)  # whole or not at all
+            key = None
+    return take(engine, f"shared_{aside}", key) or (engine.table(aside), file)  # where another was first, all take its
+
+
+def take(engine: Engine, aside: str, key: Path | None) -> tuple[Rows, SourceFile] | None:
+    """What another month of the call kept of a file, set aside under a name; None where there is nothing, or in trouble."""
+    with suppress(OSError, ValueError, duckdb.Error):
+        if key and key.exists():
+            file = KEPT.validate_json((key / "file.json").read_bytes())
+            engine.set_aside(aside, key / "rows.parquet")
+            return engine.table(aside), file
+    return None
+
+
+def key_of(engine: Engine, params: Params, table: str, path: Path) -> Path | None:
+    """Where the months of a call keep a file's rows: SHA-256 of what these rest on, no secret; None where no call is made."""
+    folder, source = engine.spill and Path(engine.spill.name).with_name(READ), params.sources[table]
+    if not folder or not os.path.isdir(folder):
+        return None
+    file = None if source.url else (str(path), *stamp(path))
+    given = params.raw["sources"][table], source.model_dump(exclude={"url", "query"}), params.report.timezone
+    return folder / hashlib.sha256(repr((file, given, params.tables[table])).encode()).hexdigest()
 
 
 def open_file(con: duckdb.DuckDBPyConnection, path: Path, source: Source, encoding: str) -> Opened:
@@ -160,12 +209,14 @@ def damaged(con: duckdb.DuckDBPyConnection, files: Sequence[SourceFile]) -> list
     return problems
 
 
-def on_lines(con: duckdb.DuckDBPyConnection, rows: Rows, path: Path, source: Source, encoding: str, before: int) -> Rows:
-    """Rows of a text, numbered by the lines on which they begin: some lines are blank, some rows longer than a line."""
+def on_lines(
+    con: duckdb.DuckDBPyConnection, rows: Rows, path: Path, source: Source, encoding: str, before: int,
+) -> Rows | None:
+    """Rows of a text, numbered by the lines on which they begin, where some lines are blank or some rows longer than a line."""
     with path.open("rb") as stream:
         ends, count = sum(chunk.count(b"\n") for chunk in iter(lambda: stream.read(1 << 20), b"")), len(rows)
     if ends - before in (count, count - 1):
-        return rows  # a row a line, the last one ended or not
+        return None  # a row a line, the last one ended or not
     delimiter, header, *_ = shape_of(path, encoding, source.delimiter, source.header)
     lines, last = array("q"), 0
     with path.open(encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline="") as stream:
@@ -175,7 +226,7 @@ def on_lines(con: duckdb.DuckDBPyConnection, rows: Rows, path: Path, source: Sou
                 lines.append(last - before)
             last = getattr(reader, "line_num", line)
     if len(lines) != header + count:
-        return rows  # parted in another way: a row's place is all that is known
+        return None  # parted in another way: a row's place is all that is known
     known = con.from_df(pd.DataFrame({"nth": range(count), "begins": lines[header:]}))
     rows = rows.select(*[Col(name) for name in rows.columns if name != LINE], Col(LINE).alias("nth")).join(known, "nth")
     return rows.select(*[Col(name) for name in rows.columns if name not in ("nth", "begins")], Col("begins").alias(LINE))
