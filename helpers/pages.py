@@ -199,6 +199,15 @@ class Page:
         return verdicts.judge(metrics, name, self.period, overrides=params.rules, targets=params.targets,
                               least=params.policy.min_customers, thin=self.thin, formats=self.formats)
 
+    def policies(self) -> HTML:
+        """The policies of the run; where MRR is made of list prices, how many subscriptions have none."""
+        policy, own = self.book.params.policy, {}
+        if policy.mrr_source == "plan_prices":
+            row = self.book.frame("summaries/unlisted").iloc[0]
+            paying, others = (self.number(row[name], "count") for name in ("paying", "own_amount"))
+            own = {"subscriptions at their own amount": f"{others} of {paying}, for want of a list price in their currency"}
+        return tables.facts(policy.model_dump(mode="json") | own)
+
     def notes(self) -> HTML:
         """Footnotes: the window, the definitions used with their versions, what was left out, what was skipped."""
         params, known = self.book.params, definitions()

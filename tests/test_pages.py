@@ -12,6 +12,7 @@ from helpers import charts
 from helpers.contracts import ReportError, definitions
 from helpers.metrics import COLUMNS
 from helpers.pages import Page
+from helpers.params import Policy
 
 DEFAULTS = {"dimension": "all", "member": "all", "period": "2025-06", "low": np.nan, "high": np.nan, "n": 100,
             "unit": "USD", "basis": "", "method": ""}
@@ -258,3 +259,15 @@ def test_a_card_of_a_lifetime_is_indicative_where_too_few_have_left():
 def test_a_basis_is_written_as_words(page):
     table = page.table(pd.DataFrame({"basis": ["gross_margin"], "name": ["a_b"]}), "By basis")
     assert [cell.text for cell in soup(table).select("tbody td, tbody th")] == ["gross margin", "a_b"]
+
+
+def test_policies_say_how_many_subscriptions_have_no_list_price():
+    class Listed(Book):
+        def frame(self, name):
+            assert name == "summaries/unlisted"
+            return pd.DataFrame([{"paying": 1959, "own_amount": 728}])
+
+    plain, listed = (Page(Listed(policy=Policy(mrr_source=source)), "01_data_prep").policies()
+                     for source in ("subscriptions", "plan_prices"))
+    assert "mrr_source subscriptions" in text(plain) and "own amount" not in text(plain)
+    assert "subscriptions at their own amount 728 of 1.959, for want of a list price in their currency" in text(listed)
