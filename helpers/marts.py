@@ -230,7 +230,8 @@ def check_dimensions(engine: Engine, params: Params, files: list[SourceFile]) ->
              f"{nearest(name, others) if others else ''}" for name in params.dimensions if name not in known]
     remedy = "Name them as the file does, or say under sources.<table>.columns which columns of it they are."
     if not found and params.dimensions:
-        counts = engine.frame("staging/members", dimensions=params.dimensions, tables=CARRIERS)
+        engine.define("told", "staging/told", dimensions=params.dimensions, tables=CARRIERS)
+        counts = engine.frame("staging/members")
         found = [f"'{row.dimension}' has {row.members:,} members, more than {MEMBERS}"
                  for row in counts[counts["members"] > MEMBERS].itertuples()]
         remedy = "Name a column of groups instead, as regions for shops."

@@ -1,13 +1,5 @@
 -- one row per customer seen before as_of: attributes, first spell with its age in completed months, and purchase history
-with {% if dimensions %}told as (                    -- the params' dimensions: as customers says, else as the first of the rows that do
-    {%- for name in dimensions %}{% set last = loop.last %}{% for table in ("customers", "transactions", "subscriptions") %}
-    select customer_id, '{{ name }}' as dimension, "{{ name }}" as member, {{ loop.index }} as place, moment
-    from staged_{{ table }}
-    where stage = 'kept' and "{{ name }}" is not null
-    {{ "union all" if not (last and loop.last) }}
-    {%- endfor %}{% endfor %}
-),
-first_told as (
+with {% if dimensions %}first_told as (     -- as customers says, else as the first of the rows that do
     select customer_id, dimension, member, row_number() over (partition by customer_id, dimension order by place, moment, member) as nth
     from told
 ),
