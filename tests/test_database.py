@@ -227,7 +227,7 @@ def test_many_rows_stream_in_their_order_and_leave_one_table(warehouse, tmp_path
     assert len(rows) == 300_000 and len(rows.filter("transaction_id = line")) == 300_000
     assert rows.sum("cast(amount as decimal(18, 2))").fetchall() == [(Decimal("450001500.00"),)]
     tables = engine.connection.sql("select table_name from duckdb_tables()").fetchall()
-    assert {name for (name,) in tables} == {"read_transactions_0_rows", "run", "calendar", "days", "rfm_codes"}
+    assert {name for (name,) in tables} == {"read_transactions_0_rows", "run", "calendar", "days", "rfm_codes", "rfm_fixed"}
 
 
 @pytest.mark.parametrize("end", [";", " ; \n", "\n-- all of them", " -- all"])

@@ -51,22 +51,25 @@ class Renewals:
 
     def survival(self, t):
         """Share that lives longer than t months."""
-        return self._path(t)[0][np.asarray(t)]
+        t = np.asarray(t, dtype=int)
+        return self._path(t)[0][t]
 
     def hazard(self, t):
         """Chance that who lived t − 1 months ends at t = 1, 2, …"""
+        t = np.asarray(t, dtype=int)
         alive = self._path(t)[0]
-        return 1 - alive[np.asarray(t)] / alive[np.asarray(t) - 1]
+        return 1 - alive[t] / alive[t - 1]
 
     def slopes(self, t):
         """Of log(1 − hazard) by the parameters of `covariance`, a row each."""
+        t = np.asarray(t, dtype=int)
         alive, moved = self._path(t)
         slopes = moved / alive
-        return slopes[:, np.asarray(t)] - slopes[:, np.asarray(t) - 1]
+        return slopes[:, t] - slopes[:, t - 1]
 
-    def _path(self, t) -> tuple[np.ndarray, np.ndarray]:
+    def _path(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """S at ages 0, 1, … and its slopes."""
-        paths = [(of.share, *of.path(int(np.max(t)))) for of in self.terms]
+        paths = [(of.share, *of.path(int(t.max(initial=0)))) for of in self.terms]
         alive = sum(share * np.exp(logs) for share, logs, _ in paths)
         return alive, np.vstack([share * np.exp(logs) * slopes for share, logs, slopes in paths])
 

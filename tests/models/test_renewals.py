@@ -106,3 +106,7 @@ def test_nobody_or_everybody_gone_tells_nothing():
     for rows in ([(12, 0, 10)], [(1, 10, 0)]):
         with pytest.raises(ValueError, match="needs ends and renewals"):
             fit(counts(12, *rows))
+
+
+def test_of_no_age_there_is_nothing_to_say():
+    assert Renewals((YEARLY,)).survival(pd.Series([], dtype=float)).tolist() == []
