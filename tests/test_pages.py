@@ -239,7 +239,7 @@ class TestNotes:
         notes = soup(page.notes())
         assert text(page.notes()) == (
             "Window Everything before 01.07.2025 (UTC); month 2025-06. "
-            f"Definitions used {definitions()['ltv']['name']} v2 "
+            f"Definitions used {definitions()['ltv']['name']} v{definitions()['ltv']['version']} "
             "Left out 4 rows rejected and 2 dated after the month, of 20 read "
             "Skipped for want of data CAC: needs marketing_spend")
         assert notes.a["href"] == "glossary.html#ltv"
