@@ -131,8 +131,8 @@ def sbg_by_member(ends: pd.DataFrame, *, min_events: int) -> dict[tuple[str, str
 def sbg_parameters(fits: dict[tuple[str, str], renewals.Curve], confidence: float) -> pd.DataFrame:
     """clv_models rows of the sBG fits; bounds from the covariance of the log parameters.
 
-    Of renewals each term, of 12 months say, has `share_12, within_12` and either `alpha_12, beta_12` or, where one chance
-    fits all renewals, `chance_12`: see `sbg_of`.
+    Of renewals each term, of 12 months say, has `share_12`, `within_12` where anybody left between two bills, and either
+    `alpha_12, beta_12` or, where one chance fits all renewals, `chance_12`: see `sbg_of`.
     """
     z, rows = ndtri(0.5 + confidence / 2), []
     for key, fit in fits.items():
@@ -151,11 +151,11 @@ def sbg_values(of: sbg.Sbg, z: float, suffix: str = "") -> list[tuple]:
 
 
 def term_values(of: renewals.Term, z: float) -> list[tuple]:
-    """As `sbg_values`; where bills are a month apart nothing lies between them."""
+    """As `sbg_values`; `within` where anybody left between two bills."""
     half = z * np.sqrt(of.within_variance)
     between = (f"within_{of.months}", of.within, of.within * np.exp(-half), of.within * np.exp(half))
     share = (f"share_{of.months}", of.share, np.nan, np.nan)
-    return [share, *sbg_values(of.renewal, z, f"_{of.months}"), *([between] if of.months > 1 else [])]
+    return [share, *sbg_values(of.renewal, z, f"_{of.months}"), *([between] if of.within else [])]
 
 
 def sbg_of(value: pd.Series) -> renewals.Curve:
