@@ -162,6 +162,9 @@ def prepare(params_file: str, month: str | None, run_dir: str) -> Book:
         book.engine.register(f"mart_{name}", path)
         if name == "customer_days":
             book.engine.define("rfm_bounds", "staging/rfm_bounds")
+            if params.rfm.cuts == "frozen" and not book.engine.table("rfm_bounds").limit(1).fetchall()[0][0]:
+                found = [f"fewer than 5 customers had bought by the end of {params.rfm.base_month}, so it has no cut-offs"]
+                raise ReportError("rfm.base_month", found, "Name a later month, or take rfm.cuts: rank.")
     if params.policy.movements_of == "subscription":
         path = folder / "marts" / "subscription_mrr.parquet"
         key = ("subscription_id", *MARTS["subscription_months"])
@@ -183,6 +186,9 @@ def stage(params: Params, spill: Path | None = None) -> Engine:
         found = [f"plan_prices needs the table {name}, which sources does not name" for name in absent]
         remedy = "Name it, or take policy.mrr_source: subscriptions, whose own amounts are MRR."
         problems.append(str(ReportError("policy.mrr_source", found, remedy)))
+    if (params.policy.mrr_source, params.policy.plan_changes) == ("plan_prices", "by_day"):
+        found = ["plan_prices and plan_changes: by_day do not go together: the days of a list price are not those of a version"]
+        problems.append(str(ReportError("policy.mrr_source", found, "Take plan_changes: month_end.")))
     settings(engine, params)
     for table in TABLES:
         try:

@@ -94,7 +94,8 @@ Locale = Annotated[str, one_of({*locale_identifiers(), *SHORT}, "not a known loc
 Accent = Annotated[str, AfterValidator(check_accent)]
 Url = Annotated[str, AfterValidator(check_url)]
 Month = Annotated[str, Field(pattern=r"^(19[7-9]\d|2\d{3})-(0[1-9]|1[0-2])$")]
-Cuts = Annotated[list[float], Field(min_length=4, max_length=4), AfterValidator(check_cuts)]
+Cut = Annotated[float, Field(ge=-1e15, le=1e15)]
+Cuts = Annotated[list[Cut], Field(min_length=4, max_length=4), AfterValidator(check_cuts)]
 Dimension = Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,39}$")]
 WORDS = {  # where pydantic would recite a regular expression or its own insides
     "report.month": "must be a month written YYYY-MM, from 1970 on, so that every month counted is whole",

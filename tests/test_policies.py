@@ -26,6 +26,12 @@ def revenue(book) -> dict[str, float]:
     return {period: float(row[0]) for period, row in moved(book, "revenue").items()}
 
 
+def test_list_prices_do_not_go_by_days(make):
+    with pytest.raises(ReportError, match="plan_prices and plan_changes: by_day do not go together"):
+        make("2024-05", {"mrr_source": "plan_prices", "plan_changes": "by_day"}, subscriptions=[sub("ann", "2024-04-05")],
+             plans=[{"plan_id": "basic"}])
+
+
 class TestIdentity:
     SALES = [sale("Ann", "2024-05-01", 10), sale("ann", "2024-05-02", 20), sale("ANN ", "2024-05-03", 30),
              sale("bob  lee", "2024-05-04"), sale("bob lee", "2024-05-05")]

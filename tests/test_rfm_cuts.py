@@ -81,8 +81,8 @@ class TestFrozen:
         assert scores(book("2024-05", rows, **self.FROZEN), "f") == {"C1": 5, "C2": 5, "C3": 2, "C4": 5, "C5": 5}
 
     def test_too_few_customers_then_set_nothing(self, book):
-        found = book("2024-05", self.ROWS, **self.FROZEN | {"base_month": "2023-12"})
-        assert scores(found, "f") == {f"C{nth}": 1 for nth in range(1, 6)}
+        with pytest.raises(ReportError, match="rfm.base_month.*\n.*fewer than 5 customers had bought by the end of 2023-12"):
+            book("2024-05", self.ROWS, **self.FROZEN | {"base_month": "2023-12"})
 
     def test_later_pages_count_them_again(self, book, tmp_path):
         found = book("2024-05", self.ROWS, **self.FROZEN)

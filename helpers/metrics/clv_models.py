@@ -155,7 +155,8 @@ def term_values(of: renewals.Term, z: float) -> list[tuple]:
     half = z * np.sqrt(of.within_variance)
     between = (f"within_{of.months}", of.within, of.within * np.exp(-half), of.within * np.exp(half))
     share = (f"share_{of.months}", of.share, np.nan, np.nan)
-    return [share, *sbg_values(of.renewal, z, f"_{of.months}"), *([between] if of.within else [])]
+    late = (f"late_{of.months}", of.late, np.nan, np.nan)
+    return [share, *sbg_values(of.renewal, z, f"_{of.months}"), *([between] if of.within else []), *([late] if of.late else [])]
 
 
 def sbg_of(value: pd.Series) -> renewals.Curve:
@@ -163,7 +164,8 @@ def sbg_of(value: pd.Series) -> renewals.Curve:
     def term(months: str) -> renewals.Term:
         chance, both = value.get(f"chance_{months}"), [value.get(f"{name}_{months}") for name in ("alpha", "beta")]
         renewal = renewals.even(chance) if chance is not None else sbg.Sbg(*both)
-        return renewals.Term(int(months), value[f"share_{months}"], renewal, value.get(f"within_{months}", 0.0))
+        within, late = (value.get(f"{name}_{months}", 0.0) for name in ("within", "late"))
+        return renewals.Term(int(months), value[f"share_{months}"], renewal, within, late=late)
 
     if "alpha" in value:
         return sbg.Sbg(value["alpha"], value["beta"])

@@ -14,21 +14,29 @@ from .survival import risks
 
 @dataclass(frozen=True, eq=False)
 class Term:
-    """Who is billed every so many `months`: gone at renewal k with the hazard of an sBG, in a month between with `within`."""
+    """Who is billed every so many `months`: gone at renewal k with the hazard of an sBG, in a month between with `within`.
+
+    late : the part of who does not renew that is gone a month later only, when a failed payment takes effect.
+    """
 
     months: int
     share: float  # of new customers
     renewal: Sbg
     within: float
     within_variance: float = 0.0  # of its log
+    late: float = 0.0
 
     def path(self, last: int) -> tuple[np.ndarray, np.ndarray]:
         """log S at ages 0 … `last`, and its slopes by log alpha, log beta and log within (3 × ages)."""
         ages = np.arange(1, last + 1)
         renews, between = places(ages, self.months)
-        number = np.maximum(1, ages // self.months)
-        hazard = np.where(renews, self.renewal.hazard(number), self.within * between)
-        slopes = np.vstack([self.renewal.slopes(number) * renews, between * self.within / (self.within - 1)])
+        after, number = ~renews & ~between, np.maximum(1, ages // self.months)
+        gone, slopes = self.renewal.hazard(number), self.renewal.slopes(number)
+        first = gone * (1 - self.late)  # (1 − first)·(1 − what the month after adds) is 1 − gone
+        hazard = np.select([renews, after], [first, (gone - first) / (1 - first)], self.within)
+        part = (1 - self.late) * (1 - gone) / (1 - first)  # of a slope, at the renewal; the rest a month later
+        slopes = slopes * np.select([renews, after], [part, 1 - part], 0)
+        slopes = np.vstack([slopes, between * self.within / (self.within - 1)])
         return np.append(0, np.log1p(-hazard).cumsum()), np.pad(slopes.cumsum(axis=1), ((0, 0), (1, 0)))
 
 
@@ -104,9 +112,13 @@ def fit_term(counts: list[np.ndarray], months: int, rate: float) -> Term:
     renews, between = places(ages, months)
     renews &= n > 0
     number, due, left = ages[renews] // months, n[renews], d[renews]
-    if months > 1:
-        left = np.minimum(due, left + np.append(d, 0)[1:][renews])
-    chance = (left.sum() + 0.5) / (due.sum() + 1) if due.sum() else 1 - (1 - rate) ** months
+    late = 0.0
+    if months > 1:  # of who was not watched a month longer it is not known yet
+        then, those = np.append(d, 0)[1:][renews], np.append(n, 0)[1:][renews]
+        stay = (1 - left / due) * (1 - np.divide(then, those, out=np.zeros_like(then), where=those > 0))
+        known = ((due - left) * then / np.maximum(those, 1)).sum()
+        late, left = known / (left.sum() + known) if known else 0.0, due * (1 - stay)
+    chance = (left.sum() + 0.5) / (due.sum() + 1) if due.sum() else min(0.99, 1 - (1 - rate) ** months)
     renewal = None
     if len(due) > 1:
         with suppress(ValueError):  # nobody or everybody left, or no maximum
@@ -114,8 +126,8 @@ def fit_term(counts: list[np.ndarray], months: int, rate: float) -> Term:
     if renewal is None or renewal.covariance is None:
         renewal = even(chance, max(1, due.sum()))
     gone, there = d[between].sum(), n[between].sum()
-    within = gone / there if gone else 0.0
-    of = Term(months, 1.0, renewal, within, (1 - within) / gone if gone else 0.0)
+    within = min(gone, there - 0.5) / there if gone else 0.0  # not everybody: somebody else would stay
+    of = Term(months, 1.0, renewal, within, (1 - within) / gone if gone else 0.0, late)
     month, entered = counts[0].astype(int), counts[3]
     alive = np.exp(of.path(month.max())[0][month])  # who came late stands for those who had left, too
     return replace(of, share=float((entered / alive).sum()))

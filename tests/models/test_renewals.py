@@ -51,7 +51,23 @@ def test_the_chance_of_the_only_renewal_seen_goes_on():
 
 def test_who_leaves_in_the_month_after_a_renewal_did_not_renew():
     late, once = counts(12, (12, 20, 0), (13, 10, 0), (18, 0, 69)), counts(12, (12, 30, 0), (18, 0, 69))
-    assert fit(late).hazard(np.arange(1, 37)) == pytest.approx(fit(once).hazard(np.arange(1, 37)))
+    years = [11, 13, 23, 25, 36, 37]
+    assert fit(late).survival(years)[1::2] == pytest.approx(fit(once).survival(years)[1::2])
+    # two thirds at the renewal, one a month later: 1 − 2/3 · 30.5/100 at month 24, then 1 − 30.5/100 in all
+    there = fit(late).survival([23, 24, 25])
+    assert there[1:] / there[0] == pytest.approx([1 - 2 / 3 * 0.305, 1 - 0.305], abs=1e-6)
+
+
+def test_who_is_not_watched_after_a_renewal_tells_nothing_of_late_leavers():
+    # all who do not renew are gone at month 13; 50 of 100 are watched to month 12 alone, of the others 10 leave
+    model = fit(counts(12, (12, 0, 50), (13, 10, 0), (18, 0, 40)))
+    assert model.survival(13) == pytest.approx(1 - (100 * 0.2 + 0.5) / 101, abs=1e-6) and model.hazard(12) == 0
+
+
+def test_one_who_leaves_at_once_does_not_empty_a_term():
+    model = fit(pd.concat([counts(12, (1, 1, 0)), counts(1, (1, 20, 0), (30, 0, 100))]))
+    assert model.terms[1].within == 0.5 and np.isfinite(model.survival(np.arange(40))).all()
+    assert sum(of.share for of in model.terms) == pytest.approx(1)
 
 
 def test_who_leaves_between_renewals_does_so_at_any_age_between():

@@ -60,7 +60,7 @@ dated as (
     select
         l.customer_id, l.plan_id, l.month, l.paused,
         cast(round(l.mrr * coalesce({{ "e.rate, r" if by_bill else "e" }}.rate, 1), 4) as decimal(18, 4)) as mrr,
-        cast(round(l.mrr * coalesce(s.rate, e.rate, {% if by_bill %}r.rate, {% endif %}1), 4) as decimal(18, 4)) as mrr_fixed
+        cast(round(l.mrr * coalesce(s.rate, {{ "r" if by_bill else "e" }}.rate, 1), 4) as decimal(18, 4)) as mrr_fixed
         {%- if single or by_day %}, l.subscription_id{% endif %}
         {%- if by_day %}, l.valid_from, l.stands, l.days{% endif %}
     from {{ "dated" if by_bill else "live" }} as l

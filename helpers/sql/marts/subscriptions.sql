@@ -43,7 +43,8 @@ pieces as (                                          -- a version is parted wher
     select
         k.*, p.priced_from, p.priced_to, p.price_interval, coalesce(p.priced_from <= k.valid_from, true) as opens,
         coalesce(least(k.valid_to, k.ended_at), timestamp '9999-12-31 00:00:00') as over_at,
-        case when p.price_currency = k.currency then p.list_price end as list_price
+        case when p.price_currency = k.currency and coalesce(p.price_interval in ('day', 'week', 'month', 'year'), true)
+            then p.list_price end as list_price
     from known as k
     left join prices as p
         on p.plan_id = k.plan_id and p.priced_from < coalesce(least(k.valid_to, k.ended_at), timestamp '9999-12-31 00:00:00')
