@@ -181,14 +181,11 @@ def stage(params: Params, spill: Path | None = None) -> Engine:
         commentary(params)  # told now, not after half the report
     except ReportError as error:
         problems.append(str(error))
-    absent = [name for name in ("subscriptions", "plans") if name not in params.sources]
-    if params.policy.mrr_source == "plan_prices" and absent:
-        found = [f"plan_prices needs the table {name}, which sources does not name" for name in absent]
+    found = [f"plan_prices needs the table {name}, which sources does not name"
+             for name in ("subscriptions", "plans") if name not in params.sources]
+    if params.policy.mrr_source == "plan_prices" and found:
         remedy = "Name it, or take policy.mrr_source: subscriptions, whose own amounts are MRR."
         problems.append(str(ReportError("policy.mrr_source", found, remedy)))
-    if (params.policy.mrr_source, params.policy.plan_changes) == ("plan_prices", "by_day"):
-        found = ["plan_prices and plan_changes: by_day do not go together: the days of a list price are not those of a version"]
-        problems.append(str(ReportError("policy.mrr_source", found, "Take plan_changes: month_end.")))
     settings(engine, params)
     for table in TABLES:
         try:

@@ -26,12 +26,6 @@ def revenue(book) -> dict[str, float]:
     return {period: float(row[0]) for period, row in moved(book, "revenue").items()}
 
 
-def test_list_prices_do_not_go_by_days(make):
-    with pytest.raises(ReportError, match="plan_prices and plan_changes: by_day do not go together"):
-        make("2024-05", {"mrr_source": "plan_prices", "plan_changes": "by_day"}, subscriptions=[sub("ann", "2024-04-05")],
-             plans=[{"plan_id": "basic"}])
-
-
 class TestIdentity:
     SALES = [sale("Ann", "2024-05-01", 10), sale("ann", "2024-05-02", 20), sale("ANN ", "2024-05-03", 30),
              sale("bob  lee", "2024-05-04"), sale("bob lee", "2024-05-05")]
@@ -255,6 +249,13 @@ class TestSourceOfMrr:
         book = make("2024-04", self.SAID | {"plan_changes": "by_day"}, subscriptions=rows[:1], plans=self.PLANS)
         assert moved(book, "mrr_end")["2024-04"] == [22.2]                       # (9 · 18 + 21 · 24) / 30
         assert moved(book, "active_end", "churned")["2024-04"] == [1, 0]
+
+    def test_days_count_once_where_the_price_of_one_of_two_plans_changes(self, make):
+        rows = [sub("ann", "2024-03-05", plan_id=plan, subscription_id="S") for plan in ("basic", "extra")]
+        plans = [*self.PLANS, {"plan_id": "extra", "list_price": 10, "interval": "month"}]
+        book = make("2024-05", self.SAID | {"plan_changes": "by_day"}, subscriptions=rows, plans=plans)
+        # 20 until 9 April, then 26, beside 10: (9 · 30 + 21 · 36) / 30
+        assert moved(book, "mrr_end", "mrr_contraction") == {"2024-03": [30, 0], "2024-04": [34.2, 0], "2024-05": [36, 0]}
 
     def test_a_price_counts_in_the_currency_of_the_subscription_alone(self, make):
         plans = [{"plan_id": "basic", "list_price": 20, "currency": "eur"}]

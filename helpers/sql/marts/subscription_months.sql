@@ -15,8 +15,7 @@ with live as (
         {%- endif %}
         {%- if by_day %},
         s.valid_from, s.paid_until >= c.month_end as stands,
-        cast(date_diff('day', cast(greatest(s.paid_from, c.month_start) as date), cast(least(s.paid_until, c.month_end) as date))
-            as decimal(4, 0)) as days
+        cast(greatest(s.paid_from, c.month_start) as date) as from_on, cast(least(s.paid_until, c.month_end) as date) as until_on
         {%- endif %}
     from mart_subscriptions as s
     cross join run
@@ -62,7 +61,7 @@ dated as (
         cast(round(l.mrr * coalesce({{ "e.rate, r" if by_bill else "e" }}.rate, 1), 4) as decimal(18, 4)) as mrr,
         cast(round(l.mrr * coalesce(s.rate, {{ "r" if by_bill else "e" }}.rate, 1), 4) as decimal(18, 4)) as mrr_fixed
         {%- if single or by_day %}, l.subscription_id{% endif %}
-        {%- if by_day %}, l.valid_from, l.stands, l.days{% endif %}
+        {%- if by_day %}, l.valid_from, l.stands, l.from_on, l.until_on{% endif %}
     from {{ "dated" if by_bill else "live" }} as l
     left join rates as e on e.currency = l.currency and e.day = l.{{ "end_rate_on" if by_bill else "next_day - 1" }}
     left join rates as s on s.currency = l.currency and s.day = l.{{ "start_rate_on" if by_bill else "first_day - 1" }}
@@ -79,12 +78,15 @@ placed as (                                          -- a plan that is given up 
             when max(stands) over (partition by subscription_id, customer_id, month, plan_id) then plan_id
             else min(case when stands then plan_id end) over (partition by subscription_id, customer_id, month)
         end as end_plan_id,
-        case when row_number() over (partition by subscription_id, customer_id, month, valid_from order by days desc, plan_id) = 1
-            then days else 0 end as version_days     -- once a version, however many plans it bills
+        cast(date_diff('day', from_on, until_on) as decimal(4, 0)) as days,
+        greatest(0, date_diff('day', greatest(from_on, coalesce(max(until_on) over (
+            partition by subscription_id, customer_id, month order by from_on, valid_from, plan_id
+            rows between unbounded preceding and 1 preceding
+        ), from_on)), until_on)) as further_days     -- each day once, however many plans it bills
     from ends
 ),
 weighed as (
-    select *, cast(sum(version_days) over (partition by subscription_id, customer_id, month) as decimal(9, 0)) as all_days from placed
+    select *, cast(sum(further_days) over (partition by subscription_id, customer_id, month) as decimal(9, 0)) as all_days from placed
 ),
 priced as (
     select
