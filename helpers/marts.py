@@ -158,13 +158,14 @@ def prepare(params_file: str, month: str | None, run_dir: str) -> Book:
         table = params.tables[name] if name in (*KEPT, "transactions") else None
         names = {"dimensions": params.dimensions} if name in ("customers", "subscriptions") else {}
         names |= {"policy": params.policy, "single": False} if name in ("subscriptions", "subscription_months") else {}
+        names |= {"month": "report_month"} if name == "rfm_customers" else {}
         book.engine.write(f"marts/{'kept' if name in KEPT else name}", path, key, table, **names)
         book.engine.register(f"mart_{name}", path)
         if name == "customer_days":
-            book.engine.define("rfm_bounds", "staging/rfm_bounds")
+            book.engine.define("rfm_bounds", "staging/rfm_bounds", month="rfm_base_month")
             if params.rfm.cuts == "frozen" and not book.engine.table("rfm_bounds").limit(1).fetchall()[0][0]:
-                found = [f"fewer than 5 customers had bought by the end of {params.rfm.base_month}, so it has no cut-offs"]
-                raise ReportError("rfm.base_month", found, "Name a later month, or take rfm.cuts: rank.")
+                found = f"fewer than 5 customers had bought by the end of {params.rfm.base_month}, so it has no cut-offs"
+                raise ReportError("rfm.base_month", [found], "Name a later month, or take rfm.cuts: rank.")
     if params.policy.movements_of == "subscription":
         path = folder / "marts" / "subscription_mrr.parquet"
         key = ("subscription_id", *MARTS["subscription_months"])
@@ -337,7 +338,7 @@ def open_book(params_file: str, month: str | None, run_dir: str) -> Book:
     settings(engine, params)
     for name in [*MARTS, *(["subscription_mrr"] if params.policy.movements_of == "subscription" else [])]:
         engine.register(f"mart_{name}", folder / "marts" / f"{name}.parquet")
-    engine.define("rfm_bounds", "staging/rfm_bounds")
+    engine.define("rfm_bounds", "staging/rfm_bounds", month="rfm_base_month")
     return Book(params, folder, engine)
 
 

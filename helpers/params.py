@@ -377,7 +377,7 @@ def contradictions(values: dict[str, Any], rules: dict[str, Any]) -> list[str]:
         if name in taken():
             problems.append(f"dimensions: '{name}' has a meaning of its own here; give it another name, and say under "
                             f"sources.<table>.columns which column of the file it is, as in my_{name}: {name}")
-    status, signed_by = (as_written(values, ("report", name)) for name in ("status", "signed_by"))
+    status, signed_by, month = (as_written(values, ("report", name)) for name in ("status", "signed_by", "month"))
     if status in ("reviewed", "signed_off") and not str(signed_by or "").strip():
         problems.append(f"report.signed_by: a {status} report needs it; write who did so, such as Kim Lee, 2025-07-03")
     rfm = as_written(values, ("rfm",))
@@ -389,7 +389,6 @@ def contradictions(values: dict[str, Any], rules: dict[str, Any]) -> list[str]:
         problems.append("rfm.cuts: frozen needs rfm.base_month, and rfm.window_months, without which F and M only grow")
     if cuts != "fixed":
         problems += [f"rfm.{name}: is for cuts: fixed" for name in sorted(lists)]
-    month = as_written(values, ("report", "month"))
     if cuts != "frozen" and "base_month" in rfm:
         problems.append("rfm.base_month: is for cuts: frozen")
     elif "base_month" in rfm and str(rfm["base_month"]) > str(month):

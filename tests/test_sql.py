@@ -34,6 +34,7 @@ FILLED = {
     "marts/subscriptions": ("marts/subscriptions", {"dimensions": [], "policy": Policy()}),
     "marts/subscription_months": ("marts/subscription_months", {"policy": Policy(), "single": False}),
     "summaries/months": ("summaries/months", {"policy": Policy()}),
+    **{name: (name, {"month": "report_month"}) for name in ("staging/rfm_ranked", "staging/rfm_bounds", "marts/rfm_customers")},
     "staging/told": ("staging/told", {"dimensions": ["country"], "tables": ["customers"]}),
     "summaries/duplicates": ("summaries/duplicates", {"tables": [TABLES["transactions"], TABLES["costs"]]}),
 }

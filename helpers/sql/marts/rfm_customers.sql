@@ -1,22 +1,6 @@
 -- one row per customer with a sale: recency, frequency, monetary at as_of, their scores and the segment of the code
-with measured as (
-    select
-        d.customer_id, date_diff('day', max(case when d.purchased then d.day end), cast(max(run.as_of) as date)) as recency_days,
-        count(case when d.purchased and d.month > run.report_month - run.window_months then 1 end) as frequency,
-        cast(sum(case when d.month > run.report_month - run.window_months then d.bought_revenue else 0 end)
-            as decimal(24, 4)) as monetary
-    from mart_customer_days as d
-    cross join (select as_of, report_month, coalesce(rfm_window_months, 100000) as window_months from run) as run
-    group by d.customer_id
-    having max(case when d.purchased then 1 else 0 end) = 1
-),
-ranked as (                                         -- equal customers share the smallest rank, so they score equal
-    select
-        m.*, c.customers,
-        rank() over (order by m.recency_days) as recency_rank,
-        rank() over (order by m.frequency) as frequency_rank,
-        rank() over (order by m.monetary) as monetary_rank
-    from measured as m cross join (select count(*) as customers from measured) as c
+with ranked as (
+{% include "staging/rfm_ranked.sql" %}
 ),
 scored as (
     select

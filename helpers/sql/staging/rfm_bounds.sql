@@ -1,22 +1,6 @@
 -- one row: where scores begin that are set (rfm.cuts: fixed) or were those of a base month (frozen); null: by this month's ranks
-with measured as (
-    select
-        d.customer_id, date_diff('day', max(case when d.purchased then d.day end), cast(max(c.month_end) as date)) as recency_days,
-        count(case when d.purchased and d.month > c.month - run.rfm_window_months then 1 end) as frequency,
-        cast(sum(case when d.month > c.month - run.rfm_window_months then d.bought_revenue else 0 end) as decimal(24, 4)) as monetary
-    from mart_customer_days as d
-    cross join run
-    inner join calendar as c on c.month = run.rfm_base_month and d.month <= c.month
-    group by d.customer_id
-    having max(case when d.purchased then 1 else 0 end) = 1
-),
-ranked as (
-    select
-        m.*, c.customers,
-        rank() over (order by m.recency_days) as recency_rank,
-        rank() over (order by m.frequency) as frequency_rank,
-        rank() over (order by m.monetary) as monetary_rank
-    from measured as m cross join (select count(*) as customers from measured) as c
+with ranked as (
+{% include "staging/rfm_ranked.sql" %}
 ),
 bounds as (                                          -- the smallest value of a score, of R the largest
     select 'recency_days' as measure, recency_score(false, recency_rank, customers, 0, 0, 0, 0, 0) as score,
