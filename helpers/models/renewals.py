@@ -9,7 +9,7 @@ from scipy.linalg import block_diag
 
 from .sbg import Sbg, fit_counts
 from .sbg import fit as fit_months
-from .survival import risks
+from .survival import columns, risks
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +92,7 @@ def fit(ends: pd.DataFrame) -> Curve:
     """
     if "term" not in ends or not ((term := ends["term"].to_numpy()) > 1).any():
         return fit_months(ends)
-    counts = [ends[name].to_numpy(float) for name in ("month", "events", "censored", "entered")]
+    counts = columns(ends)
     n, d, _ = risks(*counts)
     if not 0 < d.sum() < n[1:].sum():
         return fit_months(ends)

@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.special import betaln
 
 from .likelihood import ROOM, information, maximise
-from .survival import risks
+from .survival import columns, risks
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +48,7 @@ class Sbg:
 
 def fit(ends: pd.DataFrame) -> Sbg:
     """Maximum likelihood given the age at entry, `ends` as in `survival.risk_set`; ValueError without ends."""
-    counts = (ends[name].to_numpy(float) for name in ("month", "events", "censored"))
-    n, d, _ = risks(*counts, ends["entered"].to_numpy(float) if "entered" in ends else None)
+    n, d, _ = risks(*columns(ends))
     customers = int(ends["events"].sum() + ends["censored"].sum())
     return fit_counts(np.arange(1.0, len(n)), n[1:].astype(float), d[1:].astype(float), customers)
 

@@ -23,9 +23,13 @@ def risk_set(ends: pd.DataFrame) -> pd.DataFrame:
         for delayed entry, `entered`: spells that come under observation at that age (without it, all at 0).
     At risk at t: entry < t ≤ duration, at 0 who enters there. Raises ValueError where the counts contradict.
     """
-    counts = (ends[name].to_numpy(float) for name in ("month", "events", "censored"))
-    found = risks(*counts, ends["entered"].to_numpy(float) if "entered" in ends else None)
+    found = risks(*columns(ends))
     return pd.DataFrame({"month": np.arange(len(found[0]))} | dict(zip(("at_risk", "events", "censored"), found, strict=True)))
+
+
+def columns(ends: pd.DataFrame) -> list[np.ndarray | None]:
+    """`ends` of `risk_set` as `risks` takes them."""
+    return [ends[name].to_numpy(float) if name in ends else None for name in ("month", "events", "censored", "entered")]
 
 
 def risks(month, events, censored, entered=None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
