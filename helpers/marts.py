@@ -22,6 +22,7 @@ from helpers.sources import SourceFile, damaged, read_source
 PEOPLE = [(table, column) for table in TABLES.values() for column in table.people if column in table.columns]
 SPLIT = [f"summaries/{name}" for name in ("survival", "member_ages", "customer_value", "cac_by", "spellings")]
 FIRST_MONTH = 1970 * 12 + 1
+OWN_AMOUNTS = "Name it, or take policy.mrr_source: subscriptions, whose own amounts are MRR."
 COMMENTARY = 20_000  # letters
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -42,13 +43,15 @@ class Book:
     @property
     def given(self) -> set[str]:
         """The canonical tables that the params name."""
-        return set(self.params.sources)
+        return {*self.params.sources, *(["subscriptions"] if self.params.has_subscriptions else [])}
 
     @property
     def columns(self) -> set[str]:
-        """The columns, as `table.column`, that the source files have; a margin that is set stands for the costs."""
+        """The columns, as `table.column`, that the source files have; a margin that is set, or invoices, stand for some."""
         found = {".".join(pair) for pair in self.engine.table("source_columns").fetchall()}
-        return found | ({"costs.amount"} if self.params.policy.gross_margin else set())
+        policy = self.params.policy
+        stands = {"costs.amount": policy.gross_margin, "subscriptions.ended_at": policy.mrr_source == "invoices"}
+        return found | {name for name, instead in stands.items() if instead}
 
     @property
     def least(self) -> dict[str, int]:
@@ -157,7 +160,10 @@ def prepare(params_file: str, month: str | None, run_dir: str) -> Book:
         path = folder / "marts" / f"{name}.parquet"
         table = params.tables[name] if name in (*KEPT, "transactions") else None
         names = {"dimensions": params.dimensions} if name in ("customers", "subscriptions") else {}
-        names |= {"policy": params.policy, "single": False} if name in ("subscriptions", "subscription_months") else {}
+        names |= {"policy": params.policy, "single": False} if name.startswith("subscription") else {}
+        names |= {"policy": params.policy} if name == "customer_timeline" else {}
+        if name == "subscriptions" and params.policy.mrr_source == "invoices":
+            book.engine.build("invoiced", "staging/invoiced", dimensions=params.dimensions)
         names |= {"month": "report_month"} if name == "rfm_customers" else {}
         book.engine.write(f"marts/{'kept' if name in KEPT else name}", path, key, table, **names)
         book.engine.register(f"mart_{name}", path)
@@ -182,11 +188,9 @@ def stage(params: Params, spill: Path | None = None) -> Engine:
         commentary(params)  # told now, not after half the report
     except ReportError as error:
         problems.append(str(error))
-    found = [f"plan_prices needs the table {name}, which sources does not name"
-             for name in ("subscriptions", "plans") if name not in params.sources]
-    if params.policy.mrr_source == "plan_prices" and found:
-        remedy = "Name it, or take policy.mrr_source: subscriptions, whose own amounts are MRR."
-        problems.append(str(ReportError("policy.mrr_source", found, remedy)))
+    needed = {"plan_prices": ("subscriptions", "plans"), "invoices": ("transactions",)}.get(source := params.policy.mrr_source, ())
+    if found := [f"{source} needs the table {name}, which sources does not name" for name in needed if name not in params.sources]:
+        problems.append(str(ReportError("policy.mrr_source", found, OWN_AMOUNTS)))
     settings(engine, params)
     for table in TABLES:
         try:
@@ -208,6 +212,10 @@ def stage(params: Params, spill: Path | None = None) -> Engine:
     engine.register("source_files", inputs_frame(files))
     present = sorted({(file.table, column) for file in files for column in file.columns})
     engine.register("source_columns", pd.DataFrame(present, columns=["table", "column"]))
+    found = [f"invoices needs the column {name} of transactions, which no file has" for name in ("service_start", "service_end")
+             if source == "invoices" and ("transactions", name) not in present]
+    if found:
+        raise ReportError("policy.mrr_source", found, OWN_AMOUNTS)
     check_dimensions(engine, params, files)
     rejected = engine.frame("summaries/rejections")
     foreign = rejected[rejected["rule"] == "other currency than the report"]
@@ -296,7 +304,7 @@ def settings(engine: Engine, params: Params) -> None:
         "as_of": pd.Timestamp(params.as_of),
         "report_zone": params.report.timezone,
         "currency": params.report.currency,
-        "has_subscriptions": "subscriptions" in params.sources,
+        "has_subscriptions": params.has_subscriptions,
         "has_transactions": "transactions" in params.sources,
         "has_rates": "fx_rates" in params.sources,
         "observed_from": pd.Timestamp(params.policy.observed_from) if params.policy.observed_from else pd.NaT,

@@ -200,12 +200,17 @@ class Page:
                               least=params.policy.min_customers, thin=self.thin, formats=self.formats)
 
     def policies(self) -> HTML:
-        """The policies of the run; where MRR is made of list prices, how many subscriptions have none."""
+        """The policies of the run; where MRR is made of list prices or invoices, of how many that cannot be."""
         policy, own = self.book.params.policy, {}
         if policy.mrr_source == "plan_prices":
             row = self.book.frame("summaries/unlisted").iloc[0]
             paying, others = (self.number(row[name], "count") for name in ("paying", "own_amount"))
             own = {"subscriptions at their own amount": f"{others} of {paying}, for want of a list price in their currency"}
+        elif policy.mrr_source == "invoices":
+            row = self.book.frame("summaries/unbilled").iloc[0]
+            lines, others = (self.number(row[name], "count") for name in ("lines", "without"))
+            amount = self.number(row["amount"], self.currency)
+            own = {"lines of subscriptions in no MRR": f"{others} of {lines}, {amount}, for want of a customer or a period of service"}
         return tables.facts(policy.model_dump(mode="json") | own)
 
     def notes(self) -> HTML:

@@ -164,7 +164,7 @@ class Policy(Section):
     gross_margin: float | None = Field(None, gt=0, le=1, description="fraction; null: from costs, else 1")
     cac_basis: Literal["blended", "paid", "loaded"] = Field("blended", description="spend and customers in CAC")
     cac_lag_months: int = Field(0, ge=0, le=24, description="months from spend to customer")
-    mrr_source: Literal["subscriptions", "plan_prices"] = Field("subscriptions", description="whose amounts MRR is made of")
+    mrr_source: Literal["subscriptions", "plan_prices", "invoices"] = Field("subscriptions", description="whose amounts MRR is made of")
     mrr_includes_discounts: bool = Field(True, description="discounts in force lower MRR")
     plan_changes: Literal["month_end", "by_day"] = Field("month_end", description="by_day: MRR is the mean over the month")
     movements_of: Literal["customer", "subscription"] = Field("customer", description="level at which MRR movements are judged")
@@ -250,6 +250,11 @@ class Params(Section):
     def as_of(self) -> date:
         """The first day after the report month: nothing dated at or after it counts."""
         return month_start(month_index(self.report.month) + 1)
+
+    @property
+    def has_subscriptions(self) -> bool:
+        """Whether there is MRR: from a table of subscriptions, or from invoices."""
+        return "subscriptions" in self.sources or self.policy.mrr_source == "invoices"
 
     @property
     def tables(self) -> dict[str, Table]:

@@ -33,6 +33,8 @@ FILLED = {
     **{name: (name, {"dimensions": []}) for name in ["marts/customers", *SPLIT]},
     "marts/subscriptions": ("marts/subscriptions", {"dimensions": [], "policy": Policy()}),
     "marts/subscription_months": ("marts/subscription_months", {"policy": Policy(), "single": False}),
+    "staging/invoiced": ("staging/invoiced", {"dimensions": []}),
+    "marts/customer_timeline": ("marts/customer_timeline", {"policy": Policy()}),
     "summaries/months": ("summaries/months", {"policy": Policy()}),
     **{name: (name, {"month": "report_month"}) for name in ("staging/rfm_ranked", "staging/rfm_bounds", "marts/rfm_customers")},
     "staging/told": ("staging/told", {"dimensions": ["country"], "tables": ["customers"]}),
@@ -53,11 +55,12 @@ FUNCTIONS = {
     "extract", "datediff", "concat", "chr", "lower", "upper", "pad", "substring", "split_part", "md5",
 }
 # Within macros alone: they are written anew for each engine.
-MACRO_FUNCTIONS = {"regexp_like", "regexp_replace", "regexp_extract", "timezone", "replace", "floor", "length", "nullif",
+MACRO_FUNCTIONS = {"last_day", "regexp_like", "regexp_replace", "regexp_extract", "timezone", "replace", "floor", "length", "nullif",
                    "strptime", "try_strptime", "to_seconds", "trim"}
 READING = {"as_text", "as_naive", "as_time", "signed", "as_number", "as_whole", "as_flag", "as_id"}
 MACRO_NAMES = READING | {"folded_id", "without_tag", "month_of", "second_of", "monthly", "nearest_units", "movement", "at_rate",
-                         "months_lived", "term_of", "times", "rfm_score", "recency_score", "away_for"}
+                         "months_lived", "term_of", "times", "rfm_score", "recency_score", "away_for",
+                         "whole_months", "days_before", "in_service"}
 FORBIDDEN = (exp.Interval, exp.Pivot, exp.Unnest, exp.Placeholder, exp.Parameter, exp.WithinGroup)
 PASTED = re.compile(r"[{}?$]|%s")
 KEYS = {"customer_id", "plan_id", "line", "part", "day", "rate", "feedback_id"}  # an order that ends in one of these is total

@@ -58,6 +58,19 @@ create or replace macro term_of(billing, interval_count) as case billing
     when 'week' then greatest(1, 7 * interval_count // 30)
     else greatest(1, interval_count // 30)
 end;
+-- months from a day to its anniversary, the last day of a shorter month included; 0 where the other day is none
+create or replace macro whole_months(from_on, until_on) as case
+    when extract(day from until_on) = least(extract(day from from_on), extract(day from last_day(until_on)))
+        then month_of(until_on) - month_of(from_on)
+    else 0
+end;
+-- days of the month that ends at a day
+create or replace macro days_before(until_on) as
+    greatest(extract(day from until_on), extract(day from last_day(until_on - cast(extract(day from until_on) as integer))));
+-- whether a line bills a period: of at least a day, and of ten years at most
+create or replace macro in_service(from_at, until_at) as coalesce(
+    cast(from_at as date) < cast(until_at as date) + case when second_of(until_at) >= 86340 then 1 else 0 end
+    and date_diff('day', cast(from_at as date), cast(until_at as date)) <= 3660, false);
 -- F or M: by where scores begin, if that is set, else by the rank among all customers; R: the fewer days the better
 create or replace macro rfm_score(is_set, ranked, customers, value, from2, from3, from4, from5) as case
     when not is_set then 1 + 5 * (ranked - 1) // customers

@@ -13,6 +13,13 @@ select
     end,
     subscription_id, plan_id, cast(null as decimal(18, 4)), opens
 from mart_subscriptions
+{%- if policy.mrr_source == "invoices" %}               -- which are told as transactions; so is what begins with them
+where valid_from = started_at
+union all
+select customer_id, valid_from, 'subscriptions', 'plan on record', subscription_id, plan_id, null, true
+from staged_subscriptions
+where stage = 'kept'
+{%- endif %}
 union all
 select customer_id, paused_at, 'subscriptions', 'plan paused', subscription_id, plan_id, null, false
 from mart_subscriptions

@@ -1,9 +1,10 @@
 -- one row per subscription, plan and version{{ " at one list price" if policy.mrr_source == "plan_prices" }}, with its monthly amount in its currency and the span over which it pays
 {%- set listed = policy.mrr_source == "plan_prices" %}
+{%- set told = "invoiced" if policy.mrr_source == "invoices" else "staged_subscriptions" %}
 with versions as (                                   -- one that names no end goes on until the next one begins
     select v.subscription_id, v.valid_from, min(n.valid_from) as next_from
-    from staged_subscriptions as v
-    left join staged_subscriptions as n
+    from {{ told }} as v
+    left join {{ told }} as n
         on n.subscription_id = v.subscription_id and n.valid_from > v.valid_from and n.stage = 'kept'
     where v.stage = 'kept'
     group by v.subscription_id, v.valid_from
@@ -18,7 +19,7 @@ known as (
         cast(case s."interval" when 'week' then 52 when 'day' then 1461 else 1 end as decimal(4, 0)) as numerator,
         cast(case s."interval" when 'month' then 1 when 'day' then 48 else 12 end * s.interval_count as decimal(9, 0)) as denominator,
         cast(s.past_due_since as date) + run.grace_days as grace_ends_on
-    from staged_subscriptions as s
+    from {{ told }} as s
     cross join run
     inner join versions as v on v.subscription_id = s.subscription_id and v.valid_from = s.valid_from
     where s.stage = 'kept'
@@ -102,5 +103,5 @@ select
     full_mrr > 0 and coalesce(lower(status) not in ('free', 'incomplete', 'incomplete_expired'), true)
         and coalesce(lower(status) not in ('trialing', 'trial') or trial_ended_at is not null, true)
         and paid_from < least(ends_at, coalesce(cast(grace_ends_on as timestamp), ends_at)) as pays,
-    {{ "opens, is_listed" if listed else "true as opens, false as is_listed" }}       -- opens: stands for its row of the table
+    {{ "opens, is_listed" if listed else ("true" if told == "staged_subscriptions" else "false") ~ " as opens, false as is_listed" }}       -- opens: stands for its row of the table
 from spanned
