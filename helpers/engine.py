@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from copy import copy
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,6 +32,12 @@ class Engine:
         if self.spill:
             self.connection.execute("set temp_directory = $folder", {"folder": self.spill.name})
         self.connection.execute(read_sql("macros"))
+
+    def beside(self) -> Engine:
+        """The same database and folder for another thread: a connection serves one at a time."""
+        other = copy(self)
+        other.connection = self.connection.cursor()
+        return other
 
     def register(self, name: str, source: pd.DataFrame | Path) -> None:
         """Make a source readable under `name`: a small frame of settings, or a Parquet file."""

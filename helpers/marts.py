@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -192,9 +193,11 @@ def stage(params: Params, spill: Path | None = None) -> Engine:
     if found := [f"{source} needs the table {name}, which sources does not name" for name in needed if name not in params.sources]:
         problems.append(str(ReportError("policy.mrr_source", found, OWN_AMOUNTS)))
     settings(engine, params)
-    for table in TABLES:
+    with ThreadPoolExecutor(2) as pool:  # many small files: one is looked at while another is parsed
+        tasks = [pool.submit(read_source, engine.beside(), params, table) for table in TABLES]
+    for task in tasks:
         try:
-            files += read_source(engine, params, table)
+            files += task.result()
         except ReportError as error:
             problems.append(str(error))
     if problems:
