@@ -35,11 +35,12 @@ class Provisioner(LocalProvisioner):
     """Starts a kernel by a fork of the run's zygote; on any trouble an ordinary one, as jupyter_client does, and says why."""
 
     zygote: Zygote
+    ahead = True
     trouble = ""
 
     async def launch_kernel(self, cmd: list[str], **kwargs) -> dict:
         try:
-            self.process = self.zygote.fork(cmd[cmd.index("-f") + 1], kwargs["cwd"], kwargs["stdout"].fileno())
+            self.process = self.zygote.fork(cmd[cmd.index("-f") + 1], kwargs["cwd"], kwargs["stdout"].fileno(), self.ahead)
         except (OSError, ValueError) as error:
             self.trouble = f"an ordinary kernel, for the zygote cannot serve: {error}"
             return await super().launch_kernel(cmd, **kwargs)
@@ -47,22 +48,23 @@ class Provisioner(LocalProvisioner):
         return self.connection_info
 
 
-def warm(run: Run, notebook: Notebook) -> None:
-    """Start a notebook's kernel and let it import what the notebooks import, early where a processor has time for it."""
+def warm(run: Run, notebook: Notebook, ahead: bool) -> None:
+    """Start a notebook's kernel; ahead of its time, while a processor has time for it, with all that the notebooks import."""
     if run.closed:
         raise InterruptedError("the run was stopped")
     notebook.kernel, notebook.noise = AsyncKernelManager(kernel_name="python3"), tempfile.TemporaryFile()
     how = {"kernel_id": notebook.name, "kernel_spec": notebook.kernel.kernel_spec, "parent": notebook.kernel}
     notebook.kernel.provisioner = Provisioner(**how)
-    notebook.kernel.provisioner.zygote = run.zygote
+    notebook.kernel.provisioner.zygote, notebook.kernel.provisioner.ahead = run.zygote, ahead
     streams = dict.fromkeys(("stdout", "stderr"), notebook.noise)
     asyncio.run(notebook.kernel.start_kernel(cwd=str(notebook.path.parent), env=os.environ | SINGLE, **streams))
     run.log(notebook, notebook.kernel.provisioner.trouble)
     run.kernels.append(notebook.kernel)
-    client = notebook.kernel.blocking_client()
-    client.start_channels(iopub=False, stdin=False, hb=False, control=False)
-    client.execute(IMPORTS, silent=True, store_history=False)  # not waited for: the first cell will be
-    client.stop_channels()
+    if ahead:
+        client = notebook.kernel.blocking_client()
+        client.start_channels(iopub=False, stdin=False, hb=False, control=False)
+        client.execute(IMPORTS, silent=True, store_history=False)  # not waited for: the first cell will be
+        client.stop_channels()
 
 
 class Engine(engines.NBClientEngine):
@@ -108,8 +110,11 @@ def execute_all(run: Run, stages: list[list[Notebook]], jobs: int) -> None:
                 run.tell(notebook, "skipped", f"needs {', '.join(failed)}")
             given, chosen = dict(run.files), [] if failed else [(n, run.cache.key(n.path, n.reads, run.files)) for n in stage]
             rest = [(notebook, key) for notebook, key in chosen if not reuse(run, notebook, key)]
+            for notebook, _ in rest[:jobs]:
+                if notebook.kernel is None:
+                    warm(run, notebook, ahead=False)  # before others are asked for, which take longer
             tasks = [pool.submit(run_and_keep, run, notebook, key, given) for notebook, key in rest]
-            tasks += [pool.submit(warm, run, notebook) for notebook in (later[:jobs] if rest else [])]
+            tasks += [pool.submit(warm, run, notebook, ahead=True) for notebook in (later[:jobs] if rest else [])]
             for task in tasks:
                 task.result()
 
@@ -157,7 +162,7 @@ def run_notebook(run: Run, notebook: Notebook, given: dict[str, str]) -> dict[st
     for again in (True, False):
         try:
             if notebook.kernel is None:
-                warm(run, notebook)
+                warm(run, notebook, ahead=False)
             # without a file: papermill would write the notebook anew before and after each cell
             execute.execute_notebook(notebook.path, None, parameters, **how, run=run, notebook=notebook)
         except Exception as error:  # whatever ended it, the cells say where

@@ -14,12 +14,12 @@ import threading
 import time
 from importlib import import_module
 from pathlib import Path
+from select import select
 
-READY = (
-    "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "seaborn", "helpers.charts", "helpers.cover",
-    "helpers.marts", "helpers.pages",
-    *(f"helpers.metrics.{path.stem}" for path in sorted((Path(__file__).parent / "metrics").glob("[a-z]*.py"))),
-)
+FIRST = ("ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "helpers.charts", "helpers.marts", "helpers.pages")
+# What the first kernel does not wait for: its notebook reads the sources, and needs little of it.
+LATER = ("seaborn", "helpers.cover",
+         *(f"helpers.metrics.{path.stem}" for path in sorted((Path(__file__).parent / "metrics").glob("[a-z]*.py"))))
 # A fork copies one thread alone, so the libraries may keep no pool of them; two kernels share the processors anyway.
 SINGLE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
 
@@ -54,9 +54,12 @@ class Zygote:
                 raise OSError("it has gone")
         return json.loads(answer)
 
-    def fork(self, connection_file: str, cwd: str, noise: int) -> "Forked":
-        """A kernel on the ports of a connection file, its output in the open file `noise`. Raises OSError."""
-        return Forked(self, self.ask({"connection_file": connection_file, "cwd": cwd}, noise))
+    def fork(self, connection_file: str, cwd: str, noise: int, whole: bool = True) -> "Forked":
+        """A kernel on the ports of a connection file, its output in the open file `noise`. Raises OSError.
+
+        whole : with all that notebooks need; else with what is imported by now, sooner.
+        """
+        return Forked(self, self.ask({"connection_file": connection_file, "cwd": cwd, "whole": whole}, noise))
 
     def close(self) -> None:
         """End it, and with it the kernels that it forked."""
@@ -103,26 +106,26 @@ def serve(link: socket.socket) -> None:
     """Fork kernels until the other side closes the link; then end them."""
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")  # as ipykernel does, before it is imported
     sys.modules["debugpy"] = None  # no debugger enters a run, and each kernel would take a fifth of a second to import it
-    run = os.getppid()
-    for module in READY:
-        if os.getppid() != run:  # the run was killed meanwhile
-            return
+    run, later, living = os.getppid(), [*LATER], set()
+    for module in FIRST:
         import_module(module)
-    gc.collect()
-    gc.freeze()  # the pages of what is imported stay shared
-    if threads() > 1:
-        return
-    living: set[int] = set()
-    while True:
+    while os.getppid() == run:  # else the run was killed
+        if later and not select([link], [], [], 0)[0]:
+            import_module(later.pop(0))
+            continue
         message, files, *_ = socket.recv_fds(link, 1 << 16, 1)
         if not message:
             break
         request = json.loads(message)
+        while request.get("whole") and later:
+            import_module(later.pop(0))
         if "poll" in request:
             pid, code = os.waitpid(request["poll"], os.WNOHANG) if request["poll"] in living else (request["poll"], 0)
             living -= {pid}
             answer = os.waitstatus_to_exitcode(code) if pid else None
-        elif answer := os.fork():
+        elif threads() > 1:
+            break
+        elif answer := fork():
             os.setpgid(answer, answer)
             living.add(answer)
         else:
@@ -133,6 +136,13 @@ def serve(link: socket.socket) -> None:
         link.sendall(json.dumps(answer).encode() + b"\n")
     for pid in living:
         os.killpg(pid, signal.SIGKILL)
+
+
+def fork() -> int:
+    """As `os.fork`; the pages of what is imported stay shared."""
+    gc.collect()
+    gc.freeze()
+    return os.fork()
 
 
 def become_kernel(request: dict, noise: int) -> None:
