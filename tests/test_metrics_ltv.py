@@ -182,7 +182,7 @@ class TestLifetimes:
         assert [name for name, *_ in found] == ltv.LIFETIMES
         churn, area, done = (value for _, value, _ in found)
         assert [churn.value, churn.low, churn.high, churn.n] == pytest.approx([20, 10, 25, 600])
-        assert area.value == pytest.approx(2.0) and found[1][2] == "area under Kaplan–Meier to month 3"
+        assert area.value == pytest.approx(2.0) and found[1][2] == "area under Kaplan–Meier, m = 3"
         # 20 ÷ 4 = 5; variance 120/4 − 25 = 5; √(5/3) = 1.29099
         assert [done.value, done.low, done.n] == pytest.approx([5, 5 - 1.959964 * 1.29099, 4], rel=1e-5)
 
