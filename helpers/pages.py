@@ -138,7 +138,7 @@ class Page:
         return tables.kpi_cards(shown, self.formats)
 
     def metric_table(self, metrics: pd.DataFrame, ids: Sequence[str], caption: str) -> HTML:
-        """Company-wide metrics of the month by name, each value in its own unit, with interval, n and method.
+        """Company-wide metrics of the month by name, each value in its own unit, with interval, n, formula and method.
 
         Those that the book does not have are left out. Raises ReportError for an id that definitions.yaml does not know.
         """
@@ -148,7 +148,8 @@ class Page:
         text = {side: self.texts(found, side) for side in ("value", "low", "high")}
         names = [named[name] for name in found.index]
         self.shown |= dict.fromkeys(found.index)
-        columns = {"metric": names, **text, "n": found["n"].to_numpy(), "method": found["method"].fillna("").to_numpy()}
+        columns = {"metric": names, **text, "n": found["n"].to_numpy(),
+                   "formula": [entry(name)["formula"] for name in found.index], "method": found["method"].fillna("").to_numpy()}
         return self.table(pd.DataFrame(columns), caption)
 
     def unlike(self, frame: pd.DataFrame, caption: str, units: dict[str, str]) -> HTML:

@@ -6,6 +6,7 @@ import pytest
 
 from helpers.metrics import acquisition, ltv, ltv_cac, worth
 from helpers.metrics.retention import pooled_churn
+from helpers.models.horizon import HorizonSum
 from helpers.models.intervals import Estimate
 from helpers.models.sbg import Sbg
 from helpers.params import LtvCac, Policy
@@ -182,7 +183,7 @@ class TestLifetimes:
         assert [name for name, *_ in found] == ltv.LIFETIMES
         churn, area, done = (value for _, value, _ in found)
         assert [churn.value, churn.low, churn.high, churn.n] == pytest.approx([20, 10, 25, 600])
-        assert area.value == pytest.approx(2.0) and found[1][2] == "area under Kaplan–Meier to month 3"
+        assert area.value == pytest.approx(2.0) and found[1][2] == "area under Kaplan–Meier, m = 3"
         # 20 ÷ 4 = 5; variance 120/4 − 25 = 5; √(5/3) = 1.29099
         assert [done.value, done.low, done.n] == pytest.approx([5, 5 - 1.959964 * 1.29099, 4], rel=1e-5)
 
@@ -425,3 +426,16 @@ class TestPage:
         assert list(page.streams) == [ALL] and np.isnan(worth.net(company)) and np.isnan(worth.net(page.headline))
         assert worth.ladder_checks(worth.ladder(page.methods, company, page.margin, summaries()["costs"])).empty
         assert worth.negative_ltv(page.streams).empty and len(worth.sensitivity(company, page.headline, page.margin)) == 5
+
+
+class TestCurveTable:
+    def test_ages_seen_and_fitted_of_plans_on_enough_customers(self):
+        lived = HorizonSum(1.8, 1.5, 2.1, 40, 1, 0.1, 0.5, (1.0, 0.5, 0.3))
+        value = {n: Estimate(10.0, 8.0, 12.0, n) for n in (4, 5)}
+        plans = {("plan", "b"): (0.75, value[5], lived), ("plan", "a"): (0.25, value[4], lived)}
+        table = ltv.curve_table(plans, margin=0.5, annual_rate=1.1**12 - 1, kept=2.0, below=5)
+        assert table["member"].to_list() == ["b"] * 3 and table["t"].to_list() == [0, 1, 2]
+        assert table["basis"].to_list() == ["seen", "seen", "fitted"]
+        assert table["survival"].to_list() == [1.0, 0.5, 0.3]
+        assert table["discount_factor"].to_list() == pytest.approx([1, 1 / 1.1, 1 / 1.21])
+        assert (table[["weight", "value_a_month", "gross_margin", "retention_costs"]] == [0.75, 10.0, 0.5, 2.0]).all(axis=None)

@@ -235,6 +235,7 @@ class TestNegative:
         # 87.5 − 17.5 − 87.5: 17.5 short. A tenth of the revenue of 175 is missing: margin 60 %, price 110, CAC 70
         table = self.levers(stream(cac=87.5))
         assert table["net"].to_list() == pytest.approx([-17.5] * 4)
+        assert table.iloc[0][["ltv", "retention_costs", "cac"]].to_list() == pytest.approx([87.5, 17.5, 87.5])
         assert table.loc["gross margin", ["now", "must_reach"]].to_list() == pytest.approx([0.5, 0.6])
         assert table.loc["price", ["now", "must_reach"]].to_list() == pytest.approx([100, 110])
         assert table.loc["CAC", ["now", "must_reach"]].to_list() == pytest.approx([87.5, 70])

@@ -172,9 +172,10 @@ def test_a_metric_table_keeps_the_order_asked_for_and_each_unit(page):
                    ("ltv", 7.0, {"period": "2025-05"}), ("ltv", 8.0, {"dimension": "plan"}))
     html = soup(page.metric_table(rows, ["logo_churn_rate", "mrr", "ltv"], "Figures"))
     cells = [[cell.get_text(strip=True) for cell in row.select("th, td")] for row in html.select("tbody tr")]
-    names = [definitions()[name]["name"] for name in ("logo_churn_rate", "ltv")]
-    assert cells[0] == [names[0], "5,0\u00a0%", "–", "–", "100", ""]
-    assert cells[1:] == [[names[1], "120,00 USD", "90,00 USD", "150,00 USD", "100", "sBG"]]
+    said = definitions()
+    (churn, how), (ltv, formula) = ([said[name][of] for of in ("name", "formula")] for name in ("logo_churn_rate", "ltv"))
+    assert cells[0] == [churn, "5,0\u00a0%", "–", "–", "100", how, ""]
+    assert cells[1:] == [[ltv, "120,00 USD", "90,00 USD", "150,00 USD", "100", formula, "sBG"]]
 
 
 def test_an_id_without_a_definition_is_refused_with_the_place_to_write_it(page):

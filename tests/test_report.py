@@ -132,14 +132,18 @@ class TestDemo:
         plans = table(demo, "ltv_cac_by").query("dimension == 'plan'").set_index("member")["ltv"]
         pd.testing.assert_series_equal(tiers.set_index("plan_id")["ltv"].sort_index(), plans.sort_index(), check_names=False)
 
-    def test_ten_numbers_are_recomputed_from_the_tables_as_the_docs_print_them(self, demo):
+    def test_numbers_are_recomputed_from_the_tables_as_the_docs_print_them(self, demo):
         costs, cac, ladder = (table(demo, name) for name in ("costs", "cac", "ltv_ladder"))
         year, early = costs.tail(12), cac[cac["month"].between(cac["month"].max() - 17, cac["month"].max() - 12)]
         margin = 1 - year[["cogs", "support", "hosting", "payment_fees"]].sum().sum() / year["revenue"].sum()
         all_of = table(demo, "customer_value").query("dimension == 'all'").iloc[0]
         own = table(demo, "definition_spread").query("measure == 'LTV' and definition == 'this report'").iloc[0]
         ltv, paths = table(demo, "ltv_methods").set_index("method").loc["ltv", "value"], table(demo, "payback_paths")
-        now, half = cac.iloc[-1], cac.tail(6)[["media", "acquired"]].sum()
+        now, half = cac.iloc[-1], cac.tail(6)[["media", "loaded", "acquired"]].sum()
+        curve, mrr = table(demo, "ltv_curve"), table(demo, "mrr_movements").tail(6)[["new", "end"]].sum()
+        months = curve[["weight", "value_a_month", "gross_margin", "survival"]].prod(axis=1)
+        stay = table(demo, "survival").query("dimension == 'all' and cause == 'all' and month < 35")["survival"]
+        to_keep = costs.tail(6)["retention"].sum() / (mrr["end"] - mrr["new"])
         plain = {
             "gross_margin": margin,
             "arpa": all_of["sum_y"] / all_of["sum_x"],
@@ -150,14 +154,44 @@ class TestDemo:
             "ltv_to_cac": ltv * half["acquired"] / half["media"],
             "ltv_to_cac_realised": margin * table(demo, "realised")["revenue"].iloc[0] / early["media"].sum(),
             "max_cac": ltv / 3,
+            "lifetime_months_rmst": stay.sum(),
+            "ltv_horizon": months.sum(),
+            "ltv_discounted": months @ curve["discount_factor"],
+            "acquisition_to_retention_cost_ratio": half["loaded"] / mrr["new"] / to_keep,
             "payback_months": paths.query("cohort == 'expected' and paid_back >= 1")["month"].min(),
         }
         published = {name: value(demo, name, "2025-06")["value"] for name in plain}
         assert plain == pytest.approx(published, rel=1e-9)
-        docs = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8").split("## 18. Ten numbers")[1]
+        docs = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8").split("## 18. Numbers recomputed")[1]
         printed = dict(re.findall(r"^\| `(\w+)` \|.*\| ([\d.,]+ ?%?) \|$", docs, re.M))
         digits = {"gross_margin": ".2%", "payback_months": ".0f"}
         assert printed == {name: format(of, digits.get(name, ",.2f")).replace("%", " %") for name, of in plain.items()}
+
+    def test_rungs_and_members_are_recomputed_from_the_tables(self, demo):
+        curve = table(demo, "ltv_curve")
+        kept = curve[["weight", "retention_costs", "survival", "discount_factor"]].prod(axis=1).sum()
+        assert -kept == pytest.approx(table(demo, "ltv_ladder").set_index("label").loc["retention costs", "value"], abs=0.005)
+
+        marginal = table(demo, "cac_marginal").set_index("channel").loc["partner"]
+        spend = table(demo, "spend_by_channel").query("channel == 'partner'").tail(24)[["media", "new_customers"]].sum()
+        last = 0.1 * spend["media"] / spend["new_customers"] / (1 - 0.9 ** marginal["elasticity"])
+        assert last == pytest.approx(marginal["cac_last_tenth"], abs=0.005)
+
+        shown = table(demo, "ltv_cac_by").dropna(subset="ltv").set_index(["dimension", "member"])["ltv"]
+        paths = {key: part.sort_values("t") for key, part in curve.groupby(["dimension", "member"])}
+        worth = dict.fromkeys(shown.index, 0.0)
+        for of in table(demo, "member_terms").itertuples():
+            path = paths[of.curve_dimension, of.curve_member]
+            stay = (1 - of.theta * (1 - path["survival"] / path["survival"].shift())).clip(lower=0).fillna(1).cumprod()
+            a_month = of.weight * of.rho * path["gross_margin"] * path["value_a_month"]
+            worth[of.dimension, of.member] += a_month @ (stay * path["discount_factor"])
+        assert worth == pytest.approx(shown.to_dict(), abs=0.005)
+
+        cost = table(demo, "cac_by").query("dimension == 'plan' and member == 'starter'")["cac"].iloc[0]
+        path, lost = paths["plan", "starter"], table(demo, "negative_ltv").query("member == 'starter'").iloc[0]
+        kept = path["retention_costs"] @ (path["survival"] * path["discount_factor"])
+        assert lost["net"] == pytest.approx(worth["plan", "starter"] - kept - cost, abs=0.005)
+        assert lost["net"] == pytest.approx(lost["ltv"] - lost["retention_costs"] - lost["cac"], abs=0.005)
 
     def test_no_machine_path_and_no_time_of_the_run(self, demo):
         for path in demo.rglob("*"):

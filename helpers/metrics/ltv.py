@@ -107,7 +107,7 @@ def lifetimes(
         error = np.sqrt(max(0.0, done.months_squared / done.ended - mean**2) / (done.ended - 1))
     half = ndtri(0.5 + confidence / 2) * error
     values = product([], [churn]), area, Estimate(mean, mean - half, mean + half, int(done.ended))
-    how = "1 ÷ pooled churn", f"area under Kaplan–Meier to month {area.until}", "completed lifetimes only: biased low"
+    how = "1 ÷ pooled churn", f"area under Kaplan–Meier, m = {area.until}", "completed lifetimes only: biased low"
     return [*zip(LIFETIMES, values, how, strict=True)]
 
 
@@ -176,6 +176,19 @@ def horizon_ltv(
     plans = {key: (w, worth[key], parts[key][1]) for key, w in merged.items()}
     by = "sBG of renewals" if any(isinstance(models.get(key), Renewals) for key in merged) else "sBG"
     return Horizon(*blended, f"seen to month {seen}, {beyond:.0%} of the value extrapolated by {by}", curve, income, plans)
+
+
+def curve_table(plans: dict[tuple[str, str], tuple], *, margin: float, annual_rate: float, kept: float, below: int):
+    """Table ltv_curve: S_p(t) of every plan with the weight, value and discount that it counts with, t = 0 … H − 1.
+
+    plans : as of `Horizon`; a weight of 0 is of who counts for members alone. kept : ρ. Plans on fewer than `below` customers
+    are left out, as their estimates are.
+    """
+    names = "dimension member t basis survival weight value_a_month gross_margin discount_factor retention_costs".split()
+    d = monthly_rate(annual_rate)
+    rows = [(*key, t, "seen" if t <= lived.seen else "fitted", s, w, a.value, margin, (1 + d) ** -t, kept)
+            for key, (w, a, lived) in sorted(plans.items()) if a.n >= below for t, s in enumerate(lived.curve)]
+    return pd.DataFrame(rows, columns=names)
 
 
 def own_or_all(key: tuple[str, str], worth, models, min_customers: int) -> tuple[str, str]:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from helpers.contracts import ReportError, definitions
 from helpers.metrics import acquisition, cac, clv_models, frame, ltv, metric, monthly
-from helpers.metrics.members import worth_by
+from helpers.metrics.members import member_terms, worth_by
 from helpers.metrics.retention import pooled_churn, shared_churn
 from helpers.metrics.worth import Stream, member_streams
 from helpers.models.intervals import Estimate, product
@@ -35,6 +35,8 @@ class Analysis:
     margin: ltv.Margin
     streams: dict[tuple[str, str], Stream]  # of the company, ("all", "all"), and of the members that have an LTV
     headline: Stream  # behind ltv, before costs
+    curves: pd.DataFrame  # table ltv_curve
+    terms: pd.DataFrame  # table member_terms
     remarks: dict[str, str]
     kept_of_sales: float  # what refunds leave of a unit of sales
     purchases: clv_models.PurchaseModel | None = None
@@ -133,11 +135,15 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
         source = replace(source, ltv=headline[1], revenue=bought, curve=np.zeros(len(bought)),
                          ages=np.maximum(np.arange(len(bought)) - 0.5, 0), horizon=policy.horizon_months + 1)
     curve = pd.DataFrame({"month": np.arange(1, len(future.income) + 1), "margin": np.cumsum(future.income)})
+    plans = {plan.key: (0.0, plan.value, plan.lived) for of in found.values() for _, plan in of.mix} | future.plans
+    curves = ltv.curve_table(plans, margin=margin.value, annual_rate=policy.annual_discount_rate, kept=company.kept,
+                             below=policy.suppress_below)
     return Analysis(
         frame(rows), ltv.ltv_methods(rows, formulas), pd.concat(parameters, ignore_index=True),
         holdouts(tables, model, fits, terms, confidence, subscriptions, remarks), members,
         costs_by_month, curve.assign(cac=cost.value), margin, member_streams(members, company, found, policy),
-        source, remarks | {"lifetime": reason, "margin": margin.method}, kept, model,
+        source, curves, member_terms(found, policy.suppress_below), remarks | {"lifetime": reason, "margin": margin.method},
+        kept, model,
     )
 
 
@@ -240,7 +246,8 @@ def cost_rows(tables, months, table, cost, worth, margin, future, period, curren
                method="first 12 months" if covered == 6 else f"needs spend of M − 17 to M − 12; {covered} of 6 months have it"),
         metric("payback_months", period, months_back, unit="months", basis=basis, method=how),
         metric("max_cac", period, most, unit=currency, basis=basis, method=f"LTV ÷ {target:g}"),
-        metric("acquisition_to_retention_cost_ratio", period, ratio, unit="ratio", method="averages of six months"),
+        metric("acquisition_to_retention_cost_ratio", period, ratio, unit="ratio",
+               method="averages of six months; spend of all kinds (loaded)"),
     ]
 
 

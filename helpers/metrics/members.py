@@ -27,12 +27,16 @@ class Worth:
     revenue: np.ndarray = field(default_factory=lambda: np.zeros(0))
     curve: np.ndarray = field(default_factory=lambda: np.zeros(0))
     remark: str = ""
+    mix: tuple[tuple[float, Standard], ...] = ()  # what it is made of: shares and plans, and θ and ρ
+    theta: float = 1.0
+    rho: float = 1.0
 
 
 @dataclass(frozen=True)
 class Standard:
     """What members are measured by, of the customers of a plan or of all: value a month, months lived, hazards by age."""
 
+    key: tuple[str, str]
     value: Estimate
     lived: HorizonSum  # discounted
     curve: np.ndarray
@@ -71,7 +75,7 @@ def standard(ends: pd.DataFrame, key: tuple[str, str], fits, value, policy) -> S
     lived, longer = (
         horizon_sum(table, fits.get(key), policy.horizon_months + more, rate, policy.confidence) for more in (0, 1))
     hazards = (table["events"] / table["at_risk"].clip(lower=1)).to_numpy(dtype=float)
-    return Standard(value[key], lived, np.array(longer.curve or lived.curve), hazards)
+    return Standard(key, value[key], lived, np.array(longer.curve or lived.curve), hazards)
 
 
 def by_plans(split: pd.DataFrame, ends: pd.DataFrame, fits, value, policy) -> dict[tuple[str, str], tuple]:
@@ -127,4 +131,14 @@ def mixed(mix: list[tuple[float, Standard]], theta: float, rho: Estimate, error:
         fall += w * of.value.value * float(odds[: horizon - 1] @ worth[::-1].cumsum()[::-1][1:])
         revenue, curve = revenue + w * rho.value * of.value.value * path, curve + w * path
     total = ltv.shaken(ltv.add(terms), np.hypot(error, shared) * fall)
-    return Worth(ltv.scale(product([total, rho]), margin), revenue, curve)
+    return Worth(ltv.scale(product([total, rho]), margin), revenue, curve, mix=tuple(mix), theta=theta, rho=rho.value)
+
+
+def member_terms(found: dict[tuple[str, str], Worth], below: int) -> pd.DataFrame:
+    """Table member_terms: a row a member and the plan (or its own) curve of ltv_curve that its LTV is made of: w_p, θ, ρ.
+
+    found : `worth_by`. A member of fewer than `below` customers shows none, as it shows no LTV.
+    """
+    ordered = sorted(found.items(), key=lambda one: (place(one[0][0]), one[0][1]))
+    rows = [(*key, *plan.key, w, of.theta, of.rho) for key, of in ordered if of.ltv.n >= below for w, plan in of.mix]
+    return pd.DataFrame(rows, columns="dimension member curve_dimension curve_member weight theta rho".split())

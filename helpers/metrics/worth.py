@@ -153,7 +153,7 @@ def max_cac_by(members: pd.DataFrame, streams: dict[tuple[str, str], Stream], *,
 def negative_ltv(streams: dict[tuple[str, str], Stream]) -> pd.DataFrame:
     """Table negative_ltv: who brings less than it costs, and what each lever alone must reach to bring that to 0.
 
-    A row a member and lever; `must_reach` is empty where the lever cannot do it. An unknown CAC counts as 0. Churn falls
+    A row a member and lever; net = ltv − retention_costs − cac. `must_reach` is empty where the lever cannot do it. An unknown CAC counts as 0. Churn falls
     by as much at every age as `sensitivity` lets it; `now` and `must_reach` are its means over the horizon.
     """
     rows = []
@@ -164,11 +164,12 @@ def negative_ltv(streams: dict[tuple[str, str], Stream]) -> pd.DataFrame:
             continue
         margin = of.margin - short / brought if brought > 0 else np.nan
         factor = brentq(lambda at, of=of: net(staying(of, at)), 1, 1000) if net(staying(of, 1000)) >= 0 else np.nan
+        paid = net(replace(of, kept=0.0, cac=0.0)) - net(replace(of, cac=0.0))
         spread = [short + side - of.ltv.value for side in (of.ltv.low, of.ltv.high)]
-        rows += [(*key, of.ltv.n, short, *spread, *lever) for lever in (
+        rows += [(*key, of.ltv.n, of.ltv.value, paid, of.cac, short, *spread, *lever) for lever in (
             ("gross margin", of.margin, margin if margin <= 1 else np.nan, "share"),
             ("monthly churn", mean_churn(of), mean_churn(staying(of, factor)), "share"),
             ("price", of.revenue[0], of.revenue[0] * (1 + margin - of.margin), "money"),
             ("CAC", of.cac, of.cac + short if of.cac + short >= 0 else np.nan, "money"),
         )]
-    return pd.DataFrame(rows, columns="dimension member n net low high lever now must_reach unit".split())
+    return pd.DataFrame(rows, columns="dimension member n ltv retention_costs cac net low high lever now must_reach unit".split())
