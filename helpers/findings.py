@@ -122,7 +122,7 @@ def largest(table: pd.DataFrame, value: str, what: str, share: str = "", of: str
 def changed(table: pd.DataFrame, unit: str, formats: Formats = PLAIN) -> str:
     """How LTV moved since last month, and which levers moved it; within noise none is named. table : ltv_change."""
     if table.empty:
-        return "How LTV moved since last month is not known: it needs the LTV of both months"
+        return "How LTV moved since last month is not known: it needs the LTV of both months, on one basis"
     levers, whole = table.iloc[:-1].rename(columns={"lever": "label", "contribution": "value"}), table.iloc[-1]
     text = f"LTV moved by {number(whole['contribution'], unit, formats)} since last month"
     if np.isnan(whole["low"]):

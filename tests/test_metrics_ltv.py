@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from helpers.contracts import ReportError
 from helpers.metrics import acquisition, ltv, ltv_cac, worth
 from helpers.metrics.retention import pooled_churn
 from helpers.models.intervals import Estimate
@@ -356,6 +357,13 @@ class TestPage:
         assert ltv.over(Estimate(10, 5, 20, 50), Estimate(4, 4, 4, 30)) == Estimate(2.5, 1.25, 5, 30)
         assert np.isnan(ltv.over(Estimate(10, 5, 20, 50), Estimate(np.nan, np.nan, np.nan, 0)).value)
 
+    @pytest.mark.parametrize(("of", "basis"), [("revenue", "gross_margin"), ("net", "gross_margin"), ("net", "net")])
+    def test_a_ratio_of_unlike_bases_or_of_what_has_paid_the_cac_is_refused(self, of, basis):
+        worth, cost = Estimate(10, 5, 20, 50), Estimate(4, 4, 4, 30)
+        assert ltv.over(worth, cost, of="gross_margin", basis="gross_margin").value == 2.5
+        with pytest.raises(ReportError, match=f"the LTV is on basis '{of}', the ratio on '{basis}'"):
+            ltv.over(worth, cost, of=of, basis=basis)
+
     @pytest.mark.parametrize("lag", [0, 1])
     def test_a_channel_has_one_cac_whatever_the_table(self, lag):
         # spend ends two months early: 400 a month on 40 of search, while 10 a month come by friends
@@ -375,7 +383,9 @@ class TestPage:
         methods = ["ltv_arpu_lifetime", "ltv_margin", "ltv_horizon", "ltv_discounted", "ltv_net", "ltv"]
         assert table["method"].to_list() == methods
         assert table.set_index("method").loc["ltv", ["formula", "basis"]].to_list() == ["the headline", "revenue"]
-        assert table.set_index("method").loc["ltv_net", "basis"] == "net"
+        assert table.set_index("method").loc["ltv_net", "basis"] == "revenue"  # g is not known
+        known = analyse(summaries(), gross_margin=0.5).methods.set_index("method")["basis"]
+        assert known[["ltv_margin", "ltv", "ltv_net"]].to_list() == ["gross_margin", "gross_margin", "net"]
 
     def test_a_snapshot_has_no_lifetime_and_no_ltv(self):
         page = analyse(summaries(lifetimes=naive(first=24312)))

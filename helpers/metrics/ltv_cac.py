@@ -107,10 +107,11 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
     costs_by_month = cac.cac_by_month(tables["spend"], months, lag=policy.cac_lag_months)
     cost = cac.cac_of(costs_by_month, policy.cac_basis, last - 5, last)
     rest = net(future, months, tables["costs"], cost.value, policy, last)
-    methods.append(("ltv_net", rest, "net", net_remark(cost, future, tables["costs"], last)))
+    paid, remark = "net" if margin.basis == "gross_margin" else margin.basis, net_remark(cost, future, tables["costs"], last)
+    methods.append(("ltv_net", rest, paid, remark))
     methods.append(headline)
     rows += [metric(name, period, value, unit=currency, basis=basis, method=how) for name, value, basis, how in methods]
-    rows += cost_rows(tables, months, costs_by_month, cost, headline[1], margin, future, period, currency, policy, last,
+    rows += cost_rows(tables, months, costs_by_month, cost, headline, margin, future, period, currency, policy, last,
                       subscriptions, target)
 
     costs = acquisition.cac_by(tables["cac_by"], costs_by_month).set_index(["dimension", "member"])["cac"].to_dict()
@@ -221,7 +222,7 @@ def no_cac(cost: Estimate) -> str:
     return "no spend on this basis in six months" if cost.n else NO_SPEND
 
 
-def cost_rows(tables, months, table, cost, worth, margin, future, period, currency, policy, last, subscriptions, target):
+def cost_rows(tables, months, table, cost, headline, margin, future, period, currency, policy, last, subscriptions, target):
     """Metric rows of CAC, LTV:CAC (expected, realised), payback, the most a customer may cost, and the cost ratio."""
     rows = []
     for name, people in (("cac_blended", "acquired"), ("cac_paid", "acquired_paid"), ("cac_loaded", "acquired")):
@@ -233,9 +234,10 @@ def cost_rows(tables, months, table, cost, worth, margin, future, period, curren
     ratio = cac.cost_ratio(months, tables["costs"], table, subscriptions=subscriptions, last=last)
     months_used = int(table["month"].between(last - 5, last).sum())
     remark = f"{policy.cac_basis} CAC of {months_used} months" if np.isfinite(cost.value) else no_cac(cost)
-    basis, most = margin.basis, ltv.scale(worth, 1 / target if target else np.nan)
+    (_, worth, of, _), basis = headline, margin.basis
+    most = ltv.scale(worth, 1 / target if target else np.nan)
     return rows + [
-        metric("ltv_to_cac", period, ltv.over(worth, cost), unit="ratio", basis=basis, method=remark),
+        metric("ltv_to_cac", period, ltv.over(worth, cost, of=of, basis=basis), unit="ratio", basis=basis, method=remark),
         metric("ltv_to_cac_realised", period, realised, n=early.n, unit="ratio", basis=basis,
                method="first 12 months" if covered == 6 else f"needs spend of M − 17 to M − 12; {covered} of 6 months have it"),
         metric("payback_months", period, months_back, unit="months", basis=basis, method=how),
