@@ -279,7 +279,7 @@ def summaries(**changes):
         "months": months(18, acquired=40, active_start=60, active_end=60, mrr_end=600, churned=3), "survival": halved(),
         "lifetimes": naive(), "customer_value": worth, "costs": costs, "spend": pd.DataFrame(spend),
         "new_by_plan": pd.DataFrame(columns=["plan_id", "new_customers"]),
-        "cac_by": pd.DataFrame(columns=["month", "dimension", "member", "channel", "media", "new_customers"]),
+        "cac_by": pd.DataFrame(columns=["month", "dimension", "member", "channel", "media", "other", "new_customers"]),
         "member_ages": pd.DataFrame(), "realised": pd.DataFrame({"revenue": [9600]}), "survival_holdout": pd.DataFrame(),
         "purchases": pd.DataFrame({"customers": [0]}), "repeat_spend": None,
         "regularity": pd.DataFrame({"bought_net": [0.0], "bought_gross": [0.0]}),
@@ -364,13 +364,27 @@ class TestPage:
         with pytest.raises(ReportError, match=f"the LTV is on basis '{of}', the ratio on '{basis}'"):
             ltv.over(worth, cost, of=of, basis=basis)
 
+    @pytest.mark.parametrize(("basis", "cac", "ratio"), [("blended", 10, 2), ("paid", 10, 2), ("loaded", 20, 1)])
+    def test_a_channel_that_is_the_whole_company_has_its_cac_on_every_basis(self, basis, cac, ratio):
+        # 400 of media and 400 of people a month on 40 new customers, all of search
+        book = summaries()
+        of_channel = book["customer_value"].assign(dimension="channel", member="search")
+        rows = [(month, "channel", *row) for month in range(24307, 24313) for row in (
+            ("search", "search", 400, 0, 40), ("(unattributed)", "(unattributed)", 0, 400, 0))]
+        page = analyse(book | {
+            "cac_by": pd.DataFrame(rows, columns=book["cac_by"].columns), "survival": pd.concat([halved(), halved("channel", "search")]),
+            "customer_value": pd.concat([book["customer_value"], of_channel])}, cac_basis=basis)
+        row = page.by_member.set_index("member").loc["search"]
+        assert (row["cac"], row["cac_basis"]) == (cac, basis)
+        assert row["ltv_to_cac"] == pytest.approx(page.value("ltv_to_cac")) == ratio
+
     @pytest.mark.parametrize("lag", [0, 1])
     def test_a_channel_has_one_cac_whatever_the_table(self, lag):
         # spend ends two months early: 400 a month on 40 of search, while 10 a month come by friends
         spend = summaries()["spend"].query("month <= 24310")
-        rows = [(month, "channel", name, name, 400 if month - lag <= 24310 and name == "search" else 0, people)
+        rows = [(month, "channel", name, name, 400 if month - lag <= 24310 and name == "search" else 0, 0, people)
                 for month in range(24307, 24313) for name, people in (("search", 40), ("friends", 10))]
-        cuts = pd.DataFrame(rows, columns=["month", "dimension", "member", "channel", "media", "new_customers"])
+        cuts = pd.DataFrame(rows, columns=["month", "dimension", "member", "channel", "media", "other", "new_customers"])
         page = analyse(summaries(spend=spend, cac_by=cuts), cac_lag_months=lag)
         channels = page.by_member.set_index("member")
         table = acquisition.cac_by(cuts, page.cac).set_index("member")

@@ -114,11 +114,12 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
     rows += cost_rows(tables, months, costs_by_month, cost, headline, margin, future, period, currency, policy, last,
                       subscriptions, target)
 
-    costs = acquisition.cac_by(tables["cac_by"], costs_by_month).set_index(["dimension", "member"])["cac"].to_dict()
+    cuts = acquisition.cac_by(tables["cac_by"], costs_by_month, policy.cac_basis).set_index(["dimension", "member"])
     found = worth_by(
         tables, fits, worth, margin=margin.value, policy=policy, reason=reason, split=tables["member_ages"])
     won = tables["cac_by"].groupby(["dimension", "member"])["new_customers"].sum()
-    members = cac.by_member(found, won, costs, horizon=policy.horizon_months, margin=margin.value)
+    members = cac.by_member(found, won, cuts["cac"].to_dict(), horizon=policy.horizon_months, margin=margin.value)
+    members = members.join(cuts["cac_basis"].where(cuts["cac"].notna()), on=["dimension", "member"])
     parameters = [clv_models.sbg_parameters({k: v for k, v in fits.items() if k[0] in ("all", "plan", "segment")}, confidence)]
     if model:
         parameters.insert(0, clv_models.parameters(model, confidence, currency))
