@@ -163,6 +163,8 @@ def _verdict(row: dict, terms: dict, bases: dict[str, float], least: int, format
         severity, stake = "unclear", nan
     elif severity in terms.get("means", {}):
         text += f" {terms['means'][severity]}"
+    if severity == "good" and low > terms.get("above", inf):
+        text += f" {terms['beyond'].format(above=number(terms['above'], unit, formats))}"
     if unproven:
         text += " This is revenue, not profit: name costs or policy.gross_margin."
     if pd.notna(plan):

@@ -162,6 +162,17 @@ def test_verdicts_are_provisional_where_a_check_failed_or_the_data_are_bad():
     assert verdicts.provisional(act, passed)["provisional"].to_list() == [False]
 
 
+@pytest.mark.parametrize(("low", "said"), [(5.01, True), (5.0, False), (3.5, False), (2.0, False)])
+def test_a_ratio_wholly_above_five_is_good_and_may_mean_too_little_is_spent(low, said):
+    found = judge(metric(value=7.0, low=low, high=9.0)).iloc[0]
+    text = "All of it is above 5.00×: possible under-investment in growth, test more spend."
+    assert found["severity"] == ("good" if low >= 3 else "unclear") and found["statement"].endswith(text) is said
+
+
+def test_revenue_of_five_times_the_cost_says_nothing_of_growth():
+    assert "under-investment" not in judge(metric(value=7.0, basis="revenue")).loc[0, "statement"]
+
+
 class TestRevenueIsNoProfit:
     SAYS = "This is revenue, not profit: name costs or policy.gross_margin."
 
