@@ -401,6 +401,14 @@ class TestPage:
         known = analyse(summaries(), gross_margin=0.5).methods.set_index("method")["basis"]
         assert known[["ltv_margin", "ltv", "ltv_net"]].to_list() == ["gross_margin", "gross_margin", "net"]
 
+    def test_formulas_that_assume_a_contract_say_so_in_a_book_of_sales(self):
+        said = "assumes a contract that ends; with sales alone inactive_days stands for its end"
+        for given, warned in ((["transactions"], True), (["subscriptions"], False)):
+            remarks = analyse(summaries(), given=given).methods.set_index("method")["remark"]
+            for name in ("ltv_arpu_lifetime", "ltv_margin", "ltv_horizon", "ltv_discounted"):
+                assert remarks[name].endswith(said) is warned, name
+            assert said not in remarks["ltv"]
+
     def test_a_snapshot_has_no_lifetime_and_no_ltv(self):
         page = analyse(summaries(lifetimes=naive(first=24312)))
         rows = page.metrics.set_index("metric")

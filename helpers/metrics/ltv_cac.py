@@ -18,6 +18,7 @@ QUERIES = (
     "months survival lifetimes customer_value new_by_plan spend costs realised purchases purchases_holdout repeat_spend "
     "regularity survival_holdout cac_by member_ages"
 ).split()
+NO_CONTRACT = "assumes a contract that ends; with sales alone inactive_days stands for its end"
 NO_SPEND = "needs marketing_spend and new customers"
 
 
@@ -93,6 +94,8 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
     ]
     if reason:
         methods = [(name, ltv.UNKNOWN, basis, reason) for name, _, basis, _ in methods]
+    elif not subscriptions:
+        methods = [(name, value, basis, f"{how}; {NO_CONTRACT}") for name, value, basis, how in methods]
     headline = ("ltv", *methods[-1][1:])
     if not subscriptions:
         headline = ("ltv", ltv.UNKNOWN, margin.basis, f"not_estimable: {remarks['bg_nbd']}")
