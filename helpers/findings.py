@@ -122,7 +122,7 @@ def largest(table: pd.DataFrame, value: str, what: str, share: str = "", of: str
 def changed(table: pd.DataFrame, unit: str, formats: Formats = PLAIN) -> str:
     """How LTV moved since last month, and which levers moved it; within noise none is named. table : ltv_change."""
     if table.empty:
-        return "How LTV moved since last month is not known: it needs the LTV of both months"
+        return "How LTV moved since last month is not known: it needs the LTV of both months, on one basis"
     levers, whole = table.iloc[:-1].rename(columns={"lever": "label", "contribution": "value"}), table.iloc[-1]
     text = f"LTV moved by {number(whole['contribution'], unit, formats)} since last month"
     if np.isnan(whole["low"]):
@@ -181,11 +181,11 @@ def weighed(worth: pd.DataFrame, least: int, formats: Formats = PLAIN) -> str:
 
 def organic(cuts: pd.DataFrame, confidence: float, formats: Formats = PLAIN) -> str:
     """The share of new customers that no media paid for. cuts : cac_by."""
-    channels = cuts[cuts["dimension"] == "channel"].set_index("member")[["customers", "spend"]]
+    channels = cuts[cuts["dimension"] == "channel"].set_index("member")[["customers", "media"]]
     n, known = channels["customers"].sum(), channels.drop("(unattributed)", errors="ignore")
     if not known["customers"].sum():
         return "No new customer of the last six months names the channel that it came by"
-    free = known.loc[known["spend"] == 0, "customers"].sum()
+    free = known.loc[known["media"] == 0, "customers"].sum()
     share, low, high, rest = (number(float(at), "share", formats) for at in (
         free / n, *wilson(free, n, confidence), 1 - known["customers"].sum() / n))
     return (f"{share} of {number(n, 'count', formats)} new customers of six months came by a channel without media spend "

@@ -109,8 +109,10 @@ class Page:
                 continue
             row, trend = series.loc[self.period], series["value"].reindex(months)
             good, unit = known[name]["good"], known[name]["unit"]
+            basis = row.get("basis") if isinstance(row.get("basis"), str) else ""
             card = {"label": known[name]["name"], "definition": name, "query": known[name]["query"],
-                    "good": None if good == "none" else good} | row[["value", "unit", "low", "high", "n"]].to_dict()
+                    "good": None if good == "none" else good, "basis": basis.replace("_", " ")}
+            card |= row[["value", "unit", "low", "high", "n"]].to_dict()
             if pd.isna(row["value"]):
                 card |= {"n": None, "why": "beyond the horizon" if row["method"] == ">H" else row["method"]}
             elif (row["n"] < self.book.params.policy.min_customers and unit not in ("count", "money")

@@ -105,6 +105,7 @@ def standing(run: Run) -> dict:
     ready = [row["status"] for row in table(run.work / "tables" / "metric_readiness.csv")]
     if ready:
         badges.append({"kind": "", "text": f"{ready.count('ready')} of {len(ready)} metrics ready"})
-    if any(row["provisional"] == "True" for row in found):
-        badges.append({"kind": "act", "text": "Verdicts are provisional"})
+    if doubt := [row["provisional"] == "True" for row in found if row["provisional"] == "True"]:
+        text = "Verdicts are provisional" if len(doubt) == len(found) else f"{len(doubt)} verdicts are provisional"
+        badges.append({"kind": "act", "text": text})
     return {"newest": newest, "badges": badges}

@@ -28,6 +28,7 @@ def judge(metrics: pd.DataFrame, page: str, period: str, *, overrides: dict[str,
     targets : plan by metric and month.
     `good` where the whole interval clears the target, `watch` where it misses it, `act` where it misses `low` too,
     `unclear` where it holds the target; a value without interval is its own. value_at_stake : money a year, unless good.
+    Where `profit` is asked for and only revenue is known, a verdict is provisional, and `good` is `unclear`: profit may miss.
     """
     whole = metrics[metrics["dimension"] == "all"]
     known = whole.assign(value=whole["value"].mask(whole["method"] == ">H", inf)).dropna(subset="value")
@@ -49,7 +50,8 @@ def judge(metrics: pd.DataFrame, page: str, period: str, *, overrides: dict[str,
             row = {**rows[metric, period], **known_by} | ({"low": nan, "high": nan} if "normal" in terms else {})
             row |= _verdict(row, terms, bases, least, formats, thin if metric.startswith(LIFETIMES) else "")
             found += [row] if row["severity"] != "unclear" or "while" not in terms else []
-    return ordered(pd.DataFrame(found, columns=COLUMNS).replace({"value": {inf: nan}}).assign(provisional=False))
+    table = pd.DataFrame(found, columns=COLUMNS).replace({"value": {inf: nan}})
+    return ordered(table.astype({"provisional": bool}))
 
 
 def sustainability(verdicts: pd.DataFrame, *, overrides: dict[str, dict], formats: Formats = PLAIN) -> pd.DataFrame:
@@ -69,7 +71,7 @@ def sustainability(verdicts: pd.DataFrame, *, overrides: dict[str, dict], format
     text = terms["statement"].format(clear=clear, judged=len(parts), parts="; ".join(said), advice=terms["means"][severity])
     return parts.head(1).assign(
         rule="R-SUS-1", page=terms["page"], metric=None, value=clear, threshold=len(parts), unit="count", low=nan, high=nan,
-        n=nan, plan=nan, statement=text, value_at_stake=parts["value_at_stake"].max())
+        n=nan, plan=nan, statement=text, value_at_stake=parts["value_at_stake"].max(), provisional=parts["provisional"].any())
 
 
 def ordered(verdicts: pd.DataFrame) -> pd.DataFrame:
@@ -86,9 +88,9 @@ def severity_of(low: float, high: float, *, better: str, target: float, low_limi
 
 
 def provisional(verdicts: pd.DataFrame, checks: pd.DataFrame, stale: bool = False) -> pd.DataFrame:
-    """All verdicts marked provisional where a check failed, or the data are stale or judged `act` themselves."""
+    """All verdicts marked provisional where a check failed, or the data are stale or judged `act` themselves; else as they are."""
     bad = (verdicts["rule"].eq("R-DQ-1") & verdicts["severity"].isin(["act", "watch"])).any()
-    return verdicts.assign(provisional=stale or bad or not checks["passed"].all())
+    return verdicts.assign(provisional=verdicts["provisional"] | bool(stale or bad or not checks["passed"].all()))
 
 
 def decisions(verdicts: pd.DataFrame, *, as_of: date, overrides: dict[str, dict], most: int = 3) -> pd.DataFrame:
@@ -135,7 +137,7 @@ def yearly(known: pd.DataFrame, period: str) -> dict[str, float]:
 
 
 def _verdict(row: dict, terms: dict, bases: dict[str, float], least: int, formats: Formats, thin: str) -> dict:
-    """Severity, statement and value at stake of a metric's row against its threshold."""
+    """Severity, statement, value at stake of a metric's row against its threshold, and whether that is provisional."""
     value, goal, plan, unit = row["value"], row["threshold"], row["plan"], row["unit"]
     low, high = (row["low"], row["high"]) if pd.notna([row["low"], row["high"]]).any() else (value, value)
     low, high = -inf if pd.isna(low) else low, inf if pd.isna(high) else high  # one side unknown: no limit
@@ -147,6 +149,7 @@ def _verdict(row: dict, terms: dict, bases: dict[str, float], least: int, format
     stake = (abs(1 - goal / value) if terms.get("relative") else gap) * bases.get(terms.get("stake"), nan)
     if terms.get("stake") == "leaving":  # of a base that is kept at 1 − c a month, what twelve months bring more at the goal
         stake = bases["recurring"] / 12 * abs(sum((1 - goal) ** month - (1 - value) ** month for month in range(1, 13)))
+    unproven = bool(terms.get("profit")) and row.get("basis") == "revenue"
     if thin:
         severity, stake, text = "unclear", nan, f"{text} Only {thin}: no verdict."
     elif row["n"] < least:
@@ -156,10 +159,17 @@ def _verdict(row: dict, terms: dict, bases: dict[str, float], least: int, format
         step = 10 ** max(len(str(need)) - 2, 0)
         n += f"; about {number(ceil(need / step) * step, 'count', formats)} would be needed" if need else ""
         text += f" The interval holds the target: cannot tell yet (n = {n})."
+    elif severity == "good" and unproven:
+        severity, stake = "unclear", nan
     elif severity in terms.get("means", {}):
         text += f" {terms['means'][severity]}"
+    if severity == "good" and low > terms.get("above", inf):
+        text += f" {terms['beyond'].format(above=number(terms['above'], unit, formats))}"
+    if unproven:
+        text += " This is revenue, not profit: name costs or policy.gross_margin."
     if pd.notna(plan):
         missed, off = (value < plan) if terms["better"] == "higher" else (value > plan), abs(value - plan)
         by = number(off, unit, formats) if unit != "share" else f"{number(100 * off, 'count', formats, digits=1)} points"
         text += f" Plan: {number(plan, unit, formats)}, {f'missed by {by}'.removesuffix(' by –') if missed else 'met'}."
-    return {"severity": severity, "statement": text, "value_at_stake": nan if severity == "good" else stake}
+    return {"severity": severity, "statement": text, "value_at_stake": nan if severity == "good" else stake,
+            "provisional": unproven}

@@ -137,7 +137,7 @@ def test_the_largest_share_is_named_with_its_size():
 def test_organic_is_new_customers_of_known_channels_without_spend_of_all_new():
     rows = [("channel", "ads", 60, 500.0), ("channel", "friends", 25, 0.0), ("channel", "organic", 5, 0.0),
             ("channel", "(unattributed)", 10, 0.0), ("plan", "pro", 999, 0.0)]
-    cuts = pd.DataFrame(rows, columns=["dimension", "member", "customers", "spend"])
+    cuts = pd.DataFrame(rows, columns=["dimension", "member", "customers", "media"])
     # Wilson of 30 of 100: (30 + 1.92 ± 1.96 · √(30 · 70/100 + .96)) ÷ 103.84
     assert findings.organic(cuts, 0.95) == (
         "30.0% of 100 new customers of six months came by a channel without media spend (21.9% to 39.6%); "

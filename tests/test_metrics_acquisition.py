@@ -56,6 +56,34 @@ class TestCuts:
                          "plan": {"basic": [60, 4], "pro": [30, 2], NOBODY: [40, 0]},
                          "country": {"US": [60, 3], "DE": [0, 2], NOBODY: [70, 1]}}
 
+    def test_loaded_shares_people_and_tools_among_all_new_customers(self, make):
+        # 99 of people on 6 new customers: 16.50 each, beside what the media cost
+        book = book_of(make)
+        _, months = cut(book)
+        table = acquisition.cac_by(book.frame("summaries/cac_by"), months, "loaded")
+        rows = table.set_index(["dimension", "member"])["spend"]
+        found = {name: rows[name].to_dict() for name in ("channel", "campaign", "segment")}
+        assert found == {
+            "channel": {"ads": 139.5, "poster": 40, "friends": 16.5, "mail": 16.5, NOBODY: 16.5},
+            "campaign": {"x": 63, NOBODY: 166}, "segment": {"big": 93, "smb": 79.5, NOBODY: 56.5}}
+        assert table.set_index("member").loc["ads", ["media", "cac", "cac_basis"]].to_list() == [90, 46.5, "loaded"]
+        checks = acquisition.cac_checks(table, months, LAST, "loaded")
+        assert checks["passed"].all() and set(checks["expected"]) == {229, 6}
+        assert not acquisition.cac_checks(table, months, LAST)["passed"].all()  # the media alone are less
+
+    def test_people_without_a_new_customer_are_unattributed(self):
+        rows = pd.DataFrame([(LAST, "channel", "ads", "ads", 90, 0, 0), (LAST, "channel", NOBODY, NOBODY, 0, 99, 0)],
+                            columns=["month", "dimension", "member", "channel", "media", "other", "new_customers"])
+        table = acquisition.cac_by(rows, pd.DataFrame({"month": [LAST]}), "loaded").set_index("member")
+        assert table["spend"].to_dict() == {"ads": 90, NOBODY: 99} and table["cac"].isna().all()
+
+    def test_paid_is_a_basis_of_channels_and_campaigns_alone(self, make):
+        book = book_of(make)
+        table = acquisition.cac_by(book.frame("summaries/cac_by"), cut(book)[1], "paid")
+        bases = table.groupby("dimension")["cac_basis"].unique().map(list).to_dict()
+        assert bases == {"campaign": ["paid"], "channel": ["paid"], "country": ["blended"], "plan": ["blended"],
+                         "segment": ["blended"]}
+
     def test_every_cut_adds_up_to_the_company(self, make):
         table, months = cut(book_of(make))
         found = acquisition.cac_checks(table, months, LAST)

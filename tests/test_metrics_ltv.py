@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from helpers.contracts import ReportError
 from helpers.metrics import acquisition, ltv, ltv_cac, worth
 from helpers.metrics.retention import pooled_churn
 from helpers.models.horizon import HorizonSum
@@ -279,7 +280,7 @@ def summaries(**changes):
         "months": months(18, acquired=40, active_start=60, active_end=60, mrr_end=600, churned=3), "survival": halved(),
         "lifetimes": naive(), "customer_value": worth, "costs": costs, "spend": pd.DataFrame(spend),
         "new_by_plan": pd.DataFrame(columns=["plan_id", "new_customers"]),
-        "cac_by": pd.DataFrame(columns=["month", "dimension", "member", "channel", "media", "new_customers"]),
+        "cac_by": pd.DataFrame(columns=["month", "dimension", "member", "channel", "media", "other", "new_customers"]),
         "member_ages": pd.DataFrame(), "realised": pd.DataFrame({"revenue": [9600]}), "survival_holdout": pd.DataFrame(),
         "purchases": pd.DataFrame({"customers": [0]}), "repeat_spend": None,
         "regularity": pd.DataFrame({"bought_net": [0.0], "bought_gross": [0.0]}),
@@ -357,13 +358,34 @@ class TestPage:
         assert ltv.over(Estimate(10, 5, 20, 50), Estimate(4, 4, 4, 30)) == Estimate(2.5, 1.25, 5, 30)
         assert np.isnan(ltv.over(Estimate(10, 5, 20, 50), Estimate(np.nan, np.nan, np.nan, 0)).value)
 
+    @pytest.mark.parametrize(("of", "basis"), [("revenue", "gross_margin"), ("net", "gross_margin"), ("net", "net")])
+    def test_a_ratio_of_unlike_bases_or_of_what_has_paid_the_cac_is_refused(self, of, basis):
+        worth, cost = Estimate(10, 5, 20, 50), Estimate(4, 4, 4, 30)
+        assert ltv.over(worth, cost, of="gross_margin", basis="gross_margin").value == 2.5
+        with pytest.raises(ReportError, match=f"the LTV is on basis '{of}', the ratio on '{basis}'"):
+            ltv.over(worth, cost, of=of, basis=basis)
+
+    @pytest.mark.parametrize(("basis", "cac", "ratio"), [("blended", 10, 2), ("paid", 10, 2), ("loaded", 20, 1)])
+    def test_a_channel_that_is_the_whole_company_has_its_cac_on_every_basis(self, basis, cac, ratio):
+        # 400 of media and 400 of people a month on 40 new customers, all of search
+        book = summaries()
+        of_channel = book["customer_value"].assign(dimension="channel", member="search")
+        rows = [(month, "channel", *row) for month in range(24307, 24313) for row in (
+            ("search", "search", 400, 0, 40), ("(unattributed)", "(unattributed)", 0, 400, 0))]
+        page = analyse(book | {
+            "cac_by": pd.DataFrame(rows, columns=book["cac_by"].columns), "survival": pd.concat([halved(), halved("channel", "search")]),
+            "customer_value": pd.concat([book["customer_value"], of_channel])}, cac_basis=basis)
+        row = page.by_member.set_index("member").loc["search"]
+        assert (row["cac"], row["cac_basis"]) == (cac, basis)
+        assert row["ltv_to_cac"] == pytest.approx(page.value("ltv_to_cac")) == ratio
+
     @pytest.mark.parametrize("lag", [0, 1])
     def test_a_channel_has_one_cac_whatever_the_table(self, lag):
         # spend ends two months early: 400 a month on 40 of search, while 10 a month come by friends
         spend = summaries()["spend"].query("month <= 24310")
-        rows = [(month, "channel", name, name, 400 if month - lag <= 24310 and name == "search" else 0, people)
+        rows = [(month, "channel", name, name, 400 if month - lag <= 24310 and name == "search" else 0, 0, people)
                 for month in range(24307, 24313) for name, people in (("search", 40), ("friends", 10))]
-        cuts = pd.DataFrame(rows, columns=["month", "dimension", "member", "channel", "media", "new_customers"])
+        cuts = pd.DataFrame(rows, columns=["month", "dimension", "member", "channel", "media", "other", "new_customers"])
         page = analyse(summaries(spend=spend, cac_by=cuts), cac_lag_months=lag)
         channels = page.by_member.set_index("member")
         table = acquisition.cac_by(cuts, page.cac).set_index("member")
@@ -376,7 +398,17 @@ class TestPage:
         methods = ["ltv_arpu_lifetime", "ltv_margin", "ltv_horizon", "ltv_discounted", "ltv_net", "ltv"]
         assert table["method"].to_list() == methods
         assert table.set_index("method").loc["ltv", ["formula", "basis"]].to_list() == ["the headline", "revenue"]
-        assert table.set_index("method").loc["ltv_net", "basis"] == "net"
+        assert table.set_index("method").loc["ltv_net", "basis"] == "revenue"  # g is not known
+        known = analyse(summaries(), gross_margin=0.5).methods.set_index("method")["basis"]
+        assert known[["ltv_margin", "ltv", "ltv_net"]].to_list() == ["gross_margin", "gross_margin", "net"]
+
+    def test_formulas_that_assume_a_contract_say_so_in_a_book_of_sales(self):
+        said = "assumes a contract that ends; with sales alone inactive_days stands for its end"
+        for given, warned in ((["transactions"], True), (["subscriptions"], False)):
+            remarks = analyse(summaries(), given=given).methods.set_index("method")["remark"]
+            for name in ("ltv_arpu_lifetime", "ltv_margin", "ltv_horizon", "ltv_discounted"):
+                assert remarks[name].endswith(said) is warned, name
+            assert said not in remarks["ltv"]
 
     def test_a_snapshot_has_no_lifetime_and_no_ltv(self):
         page = analyse(summaries(lifetimes=naive(first=24312)))

@@ -27,9 +27,9 @@ def cells(*rows: dict) -> pd.DataFrame:
     return pd.DataFrame([CELL | row for row in rows])
 
 
-def past(value, cost=np.nan, factors=None, levers=("price", "frequency", "churn", "margin")):
+def past(value, cost=np.nan, factors=None, levers=("price", "frequency", "churn", "margin"), basis="revenue"):
     known = Estimate(cost, cost, cost, 10)
-    return trend.Past(Estimate(value, value, value, 10), known, "", levers, np.array(factors if factors else [[value]]))
+    return trend.Past(Estimate(value, value, value, 10), known, "", levers, basis, np.array(factors if factors else [[value]]))
 
 
 class TestShapley:
@@ -222,6 +222,13 @@ class TestDemo:
         assert trend.change_checks(change)["passed"].all() and len(outpacing) == 2
         assert series["ltv"].iloc[-1] - series["ltv"].iloc[-2] == pytest.approx(change["contribution"].iloc[:-1].sum())
 
+    def test_months_before_costs_were_given_are_not_set_against_those_after(self, book):
+        demo, tables, _ = book
+        late = tables | {"costs": tables["costs"].query("month == @demo.month")}
+        series, change, outpacing = moved(demo, late)
+        assert series["basis"].to_list() == ["revenue"] * 12 + ["gross_margin"]
+        assert series["ltv"].notna().all() and change.empty and outpacing.empty
+
     def test_the_report_month_counts_what_the_page_counts(self, book):
         _, tables, _ = book
         mine = trend.ends_then(tables["spells_back"].query("back == 0"), 0)
@@ -335,6 +342,7 @@ def test_nothing_is_left_to_chance(demo_book):
 
 def test_the_series_is_restated_for_cards_metric_by_metric():
     series = pd.DataFrame({"period": ["2025-05"], "ltv": [9.0], "ltv_low": [8.0], "ltv_high": [11.0], "n": [5], "cac": [3.0],
-                           "ltv_to_cac": [3.0], "ltv_to_cac_low": [2.5], "ltv_to_cac_high": [4.0], "method": [""]})
-    rows = trend.restated(series)[["metric", "period", "value", "low", "high"]].to_numpy().tolist()
+                           "ltv_to_cac": [3.0], "ltv_to_cac_low": [2.5], "ltv_to_cac_high": [4.0], "basis": ["net"], "method": [""]})
+    before = series.assign(period="2025-04", basis="revenue")  # no margin was known then: another figure
+    rows = trend.restated(pd.concat([before, series]))[["metric", "period", "value", "low", "high"]].to_numpy().tolist()
     assert rows == [["ltv", "2025-05", 9, 8, 11], ["ltv_to_cac", "2025-05", 3, 2.5, 4]]

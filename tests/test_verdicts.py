@@ -162,6 +162,45 @@ def test_verdicts_are_provisional_where_a_check_failed_or_the_data_are_bad():
     assert verdicts.provisional(act, passed)["provisional"].to_list() == [False]
 
 
+@pytest.mark.parametrize(("low", "said"), [(5.01, True), (5.0, False), (3.5, False), (2.0, False)])
+def test_a_ratio_wholly_above_five_is_good_and_may_mean_too_little_is_spent(low, said):
+    found = judge(metric(value=7.0, low=low, high=9.0)).iloc[0]
+    text = "All of it is above 5.00×: possible under-investment in growth, test more spend."
+    assert found["severity"] == ("good" if low >= 3 else "unclear") and found["statement"].endswith(text) is said
+
+
+def test_revenue_of_five_times_the_cost_says_nothing_of_growth():
+    assert "under-investment" not in judge(metric(value=7.0, basis="revenue")).loc[0, "statement"]
+
+
+class TestRevenueIsNoProfit:
+    SAYS = "This is revenue, not profit: name costs or policy.gross_margin."
+
+    @pytest.mark.parametrize(("row", "severity"), [
+        (metric(value=4.0), "unclear"), (metric(value=2.0), "watch"), (metric(value=0.5), "act"),
+        (metric("payback_months", 6.0, unit="months"), "unclear"), (metric("payback_months", 24.0, unit="months"), "act"),
+        (metric("ltv_net", 50.0, unit="USD"), "unclear"), (metric("ltv_net", -50.0, unit="USD"), "act"),
+    ])
+    def test_what_revenue_clears_is_not_proven_and_what_it_misses_is(self, row, severity):
+        found = judge(row | {"basis": "revenue"}).iloc[0]
+        assert (found["severity"], found["provisional"]) == (severity, True) and found["statement"].endswith(self.SAYS)
+        known = judge(row | {"basis": "net" if row["metric"] == "ltv_net" else "gross_margin"}).iloc[0]
+        assert known["severity"] == severity.replace("unclear", "good")
+        assert not known["provisional"] and self.SAYS not in known["statement"]
+
+    def test_what_is_not_proven_has_no_stake(self):
+        year = [metric("cac_blended", 10.0, n=5, unit="USD", basis="")]
+        assert np.isnan(judge(metric(value=4.0, basis="revenue"), *year).loc[0, "value_at_stake"])
+        assert judge(metric(value=2.0, basis="revenue"), *year).loc[0, "value_at_stake"] == 50  # (3 − 2) · 50
+
+    def test_it_stays_provisional_where_the_data_are_good_and_in_the_sum_of_verdicts(self):
+        found = judge(metric(value=4.0, basis="revenue"), share("gross_margin", 0.6, basis=""))
+        passed = verdicts.provisional(found, pd.DataFrame({"passed": [True]})).set_index("rule")["provisional"]
+        assert passed.to_dict() == {RATIO: True, "R-MAR-1": False}
+        whole = verdicts.sustainability(found, overrides={}).iloc[0]
+        assert whole["severity"] == "unclear" and whole["provisional"]
+
+
 def test_a_cost_that_is_not_paid_back_within_the_horizon_is_to_act_on():
     found = judge(metric("payback_months", np.nan, unit="months", method=">H")).iloc[0]
     assert (found["severity"], found["rule"]) == ("act", PAYBACK)

@@ -50,7 +50,8 @@ def frame(rows: list[dict]) -> pd.DataFrame:
 
 def hidden(table: pd.DataFrame, below: int) -> pd.DataFrame:
     """A split whose members of fewer than `below` customers show what adds up, and no estimate: one customer is no rate."""
-    adds_up = ["customers", "share", "mrr", "revenue", "revenue_share", "tier_rank", "list_price", "spend", "share_of_spend"]
+    adds_up = ["customers", "share", "mrr", "revenue", "revenue_share", "tier_rank", "list_price", "media", "spend",
+               "share_of_spend"]
     estimates = [name for name in table.select_dtypes("number") if name not in adds_up]
     few = table["customers"] < below
     return table.assign(**{name: table[name].astype("float64").mask(few) for name in estimates})

@@ -15,15 +15,16 @@ LEAST_MONTHS, LEAST_SPREAD, LATEST_MONTHS = 8, 0.1, 24  # of a channel whose res
 MATURE = 12  # months that all customers of a cohort must have been seen
 
 
-def cac_by(rows: pd.DataFrame, months: pd.DataFrame) -> pd.DataFrame:
-    """Table cac_by: media spend, new customers and CAC of six months by every cut, each adding up to the company.
+def cac_by(rows: pd.DataFrame, months: pd.DataFrame, basis: str = "blended") -> pd.DataFrame:
+    """Table cac_by: spend, new customers and CAC of six months by every cut, each adding up to the company.
 
     rows : from `summaries/cac_by`. months : `cac_by_month`, whose months count. By channel and campaign spend is the one
     recorded. In other cuts a customer carries what its channel spent ÷ the channel's new customers; spend of channels
-    that won nobody is unattributed. A cut of which no member is known is left out; without spend there is no row.
+    that won nobody is unattributed. basis : policy.cac_basis; `loaded` shares people and tools among all new customers alike,
+    for nothing says whom they won; without new customers they are unattributed. A cut of which no member is known is left out; without spend there is no row.
     """
     rows = rows[rows["month"].isin(months["month"])]
-    channels = rows[rows["dimension"] == "channel"].groupby("channel")[["media", "new_customers"]].sum()
+    channels = rows[rows["dimension"] == "channel"].groupby("channel")[["media", "other", "new_customers"]].sum()
     each = channels["media"] / channels["new_customers"]  # nobody comes of a channel without new customers
     recorded = rows["dimension"].isin(NAMED)
     rows = rows.assign(spend=rows["media"].where(recorded, rows["new_customers"] * rows["channel"].map(each)))
@@ -34,24 +35,30 @@ def cac_by(rows: pd.DataFrame, months: pd.DataFrame) -> pd.DataFrame:
     rest = pd.DataFrame({"dimension": cuts, "member": NOBODY, "spend": [0.0 if name in NAMED else lost for name in cuts]})
     table = pd.concat([rows[rows["dimension"].isin(cuts)], rest]).rename(columns={"new_customers": "customers"})
     table = table.groupby(["dimension", "member"], as_index=False)[["spend", "customers"]].sum().astype({"spend": float})
-    spend, known = table["spend"], table["member"] != NOBODY
+    table, known = table.assign(media=table["spend"]), table["member"] != NOBODY
+    if basis == "loaded":
+        won, other = channels["new_customers"].sum(), float(channels["other"].sum())
+        table["spend"] += other * (table["customers"] / won if won else ~known)
+    spend, named = table["spend"], table["dimension"].isin(NAMED)
     table = table.assign(
         share_of_spend=share(spend.to_numpy(), spend.groupby(table["dimension"]).transform("sum").to_numpy()),
         cac=share(spend.where((spend > 0) & known).to_numpy(), table["customers"].to_numpy(dtype=float)),
-        how=np.where(table["dimension"].isin(NAMED), "recorded with the spend", "as its customers' channels cost"),
+        how=np.where(named, "recorded with the spend", "as its customers' channels cost"),
+        cac_basis=np.where(named | (basis != "paid"), basis, "blended"),
         place=table["dimension"].map(cuts.index), unknown=~known, less=-spend,
     ).sort_values(["place", "unknown", "less", "member"], ignore_index=True)
-    return table[["dimension", "member", "customers", "spend", "share_of_spend", "cac", "how"]]
+    table["how"] += ", people and tools by new customers" if basis == "loaded" else ""
+    return table[["dimension", "member", "customers", "media", "spend", "share_of_spend", "cac", "cac_basis", "how"]]
 
 
-def cac_checks(table: pd.DataFrame, months: pd.DataFrame, last: int) -> pd.DataFrame:
-    """Two checks a cut of cac_by: its spend and its customers against the company's. months : `cac_by_month`."""
+def cac_checks(table: pd.DataFrame, months: pd.DataFrame, last: int, basis: str = "blended") -> pd.DataFrame:
+    """Two checks a cut of cac_by: its spend and its customers against the company's on a basis. months : `cac_by_month`."""
     window = months[months["month"].between(last - 5, last)]
     sums = table.groupby("dimension", sort=False)[["spend", "customers"]].sum()
     return checks(pd.concat([
         pd.DataFrame({"check": f"{what} by member add up", "scope": sums.index, "expected": float(window[whole].sum()),
                       "actual": sums[what].to_numpy(dtype=float), "tolerance": 0.005})
-        for what, whole in (("spend", "media"), ("customers", "acquired"))
+        for what, whole in (("spend", "loaded" if basis == "loaded" else "media"), ("customers", "acquired"))
     ], ignore_index=True))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from helpers.contracts import ReportError
 from helpers.metrics import monthly, share
 from helpers.models.horizon import HorizonSum, horizon_sum
 from helpers.models.intervals import Estimate, product, ratio_of_sums
@@ -220,8 +221,14 @@ def select(table: pd.DataFrame, key: tuple[str, str]) -> pd.DataFrame:
     return table[(table["dimension"] == key[0]) & (table["member"] == key[1])].drop(columns=["dimension", "member"])
 
 
-def over(worth: Estimate, cost: Estimate) -> Estimate:
-    """LTV:CAC. CAC is exact, so the bounds are the LTV's, below 0 too."""
+def over(worth: Estimate, cost: Estimate, *, of: str = "revenue", basis: str = "revenue") -> Estimate:
+    """LTV:CAC. CAC is exact, so the bounds are the LTV's, below 0 too.
+
+    of : the basis of `worth`. basis : that of the ratio; unlike ones raise ReportError, as of `net`, which has paid the CAC.
+    """
+    if of != basis or of == "net":
+        raise ReportError("LTV to CAC is not made of unlike bases", [f"the LTV is on basis {of!r}, the ratio on {basis!r}"],
+                          "Take an LTV on the basis of the ratio, before CAC.")
     return replace(scale(worth, 1 / cost.value if cost.value else np.nan), n=min(worth.n, cost.n))
 
 

@@ -18,6 +18,7 @@ QUERIES = (
     "months survival lifetimes customer_value new_by_plan spend costs realised purchases purchases_holdout repeat_spend "
     "regularity survival_holdout cac_by member_ages"
 ).split()
+NO_CONTRACT = "assumes a contract that ends; with sales alone inactive_days stands for its end"
 NO_SPEND = "needs marketing_spend and new customers"
 
 
@@ -95,6 +96,8 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
     ]
     if reason:
         methods = [(name, ltv.UNKNOWN, basis, reason) for name, _, basis, _ in methods]
+    elif not subscriptions:
+        methods = [(name, value, basis, f"{how}; {NO_CONTRACT}") for name, value, basis, how in methods]
     headline = ("ltv", *methods[-1][1:])
     if not subscriptions:
         headline = ("ltv", ltv.UNKNOWN, margin.basis, f"not_estimable: {remarks['bg_nbd']}")
@@ -109,17 +112,19 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
     costs_by_month = cac.cac_by_month(tables["spend"], months, lag=policy.cac_lag_months)
     cost = cac.cac_of(costs_by_month, policy.cac_basis, last - 5, last)
     rest = net(future, months, tables["costs"], cost.value, policy, last)
-    methods.append(("ltv_net", rest, "net", net_remark(cost, future, tables["costs"], last)))
+    paid, remark = "net" if margin.basis == "gross_margin" else margin.basis, net_remark(cost, future, tables["costs"], last)
+    methods.append(("ltv_net", rest, paid, remark))
     methods.append(headline)
     rows += [metric(name, period, value, unit=currency, basis=basis, method=how) for name, value, basis, how in methods]
-    rows += cost_rows(tables, months, costs_by_month, cost, headline[1], margin, future, period, currency, policy, last,
+    rows += cost_rows(tables, months, costs_by_month, cost, headline, margin, future, period, currency, policy, last,
                       subscriptions, target)
 
-    costs = acquisition.cac_by(tables["cac_by"], costs_by_month).set_index(["dimension", "member"])["cac"].to_dict()
+    cuts = acquisition.cac_by(tables["cac_by"], costs_by_month, policy.cac_basis).set_index(["dimension", "member"])
     found = worth_by(
         tables, fits, worth, margin=margin.value, policy=policy, reason=reason, split=tables["member_ages"])
     won = tables["cac_by"].groupby(["dimension", "member"])["new_customers"].sum()
-    members = cac.by_member(found, won, costs, horizon=policy.horizon_months, margin=margin.value)
+    members = cac.by_member(found, won, cuts["cac"].to_dict(), horizon=policy.horizon_months, margin=margin.value)
+    members = members.join(cuts["cac_basis"].where(cuts["cac"].notna()), on=["dimension", "member"])
     parameters = [clv_models.sbg_parameters({k: v for k, v in fits.items() if k[0] in ("all", "plan", "segment")}, confidence)]
     if model:
         parameters.insert(0, clv_models.parameters(model, confidence, currency))
@@ -227,7 +232,7 @@ def no_cac(cost: Estimate) -> str:
     return "no spend on this basis in six months" if cost.n else NO_SPEND
 
 
-def cost_rows(tables, months, table, cost, worth, margin, future, period, currency, policy, last, subscriptions, target):
+def cost_rows(tables, months, table, cost, headline, margin, future, period, currency, policy, last, subscriptions, target):
     """Metric rows of CAC, LTV:CAC (expected, realised), payback, the most a customer may cost, and the cost ratio."""
     rows = []
     for name, people in (("cac_blended", "acquired"), ("cac_paid", "acquired_paid"), ("cac_loaded", "acquired")):
@@ -239,9 +244,10 @@ def cost_rows(tables, months, table, cost, worth, margin, future, period, curren
     ratio = cac.cost_ratio(months, tables["costs"], table, subscriptions=subscriptions, last=last)
     months_used = int(table["month"].between(last - 5, last).sum())
     remark = f"{policy.cac_basis} CAC of {months_used} months" if np.isfinite(cost.value) else no_cac(cost)
-    basis, most = margin.basis, ltv.scale(worth, 1 / target if target else np.nan)
+    (_, worth, of, _), basis = headline, margin.basis
+    most = ltv.scale(worth, 1 / target if target else np.nan)
     return rows + [
-        metric("ltv_to_cac", period, ltv.over(worth, cost), unit="ratio", basis=basis, method=remark),
+        metric("ltv_to_cac", period, ltv.over(worth, cost, of=of, basis=basis), unit="ratio", basis=basis, method=remark),
         metric("ltv_to_cac_realised", period, realised, n=early.n, unit="ratio", basis=basis,
                method="first 12 months" if covered == 6 else f"needs spend of M − 17 to M − 12; {covered} of 6 months have it"),
         metric("payback_months", period, months_back, unit="months", basis=basis, method=how),

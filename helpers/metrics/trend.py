@@ -29,6 +29,7 @@ class Past:
     cost: Estimate
     method: str
     levers: tuple[str, ...]
+    basis: str
     factors: np.ndarray  # NaN for a key that no new customer counts with
     alive: ltv.Horizon | None = None
     fits: dict | None = None
@@ -43,11 +44,11 @@ def trend(tables: dict[str, pd.DataFrame], *, last: int, subscriptions: bool, po
     months, rows = tables["months"].tail(13), []
     past = {last - month: (contracts if subscriptions else sales)(tables, month, last, policy) for month in months["month"]}
     for period, of in zip(months["period"], past.values(), strict=True):
-        ratio = ltv.over(of.ltv, of.cost)
+        ratio = ltv.over(of.ltv, of.cost, of=of.basis, basis=of.basis)
         rows.append((period, of.ltv.value, of.ltv.low, of.ltv.high, of.ltv.n, of.cost.value,
-                     ratio.value, ratio.low, ratio.high, of.method))
-    names = "period ltv ltv_low ltv_high n cac ltv_to_cac ltv_to_cac_low ltv_to_cac_high method".split()
-    known = {back: of for back, of in past.items() if np.isfinite(of.ltv.value)}
+                     ratio.value, ratio.low, ratio.high, of.basis, of.method))
+    names = "period ltv ltv_low ltv_high n cac ltv_to_cac ltv_to_cac_low ltv_to_cac_high basis method".split()
+    known = {back: of for back, of in past.items() if np.isfinite(of.ltv.value) and of.basis == past[0].basis}  # like with like
     factors = {back: of.factors[None] for back, of in known.items()}
     if subscriptions and 0 in known:
         factors |= redrawn(tables["spells_back"], known, last, policy, terms)
@@ -56,7 +57,9 @@ def trend(tables: dict[str, pd.DataFrame], *, last: int, subscriptions: bool, po
 
 
 def restated(series: pd.DataFrame) -> pd.DataFrame:
-    """`metric, period, value, low, high` of ltv and ltv_to_cac, from ltv_trend of a book with subscriptions."""
+    """`metric, period, value, low, high` of ltv and ltv_to_cac, from ltv_trend of a book with subscriptions; months on
+    another basis than the last are left out."""
+    series = series[series["basis"] == series["basis"].iloc[-1]]
     return pd.concat([series[["period", name, f"{name}_low", f"{name}_high"]].set_axis(
         ["period", "value", "low", "high"], axis=1).assign(metric=name) for name in ("ltv", "ltv_to_cac")], ignore_index=True)
 
@@ -76,7 +79,7 @@ def contracts(tables: dict[str, pd.DataFrame], month: int, last: int, policy) ->
         shared=shared_churn(months, in_month_churn=policy.in_month_churn, confidence=policy.confidence))
     factors = [(share, a.value, lived.value, margin.value) for key in keys(cells)
                for share, a, lived in [found.plans.get(key, [np.nan, ltv.UNKNOWN, ltv.UNKNOWN])]]
-    return Past(found.discounted, cost, found.method, (MIX, PRICE, CHURN, MARGIN), np.array(factors).T, found, fits)
+    return Past(found.discounted, cost, found.method, (MIX, PRICE, CHURN, MARGIN), margin.basis, np.array(factors).T, found, fits)
 
 
 def sales(tables: dict[str, pd.DataFrame], month: int, last: int, policy) -> Past:
@@ -91,10 +94,10 @@ def sales(tables: dict[str, pd.DataFrame], month: int, last: int, policy) -> Pas
     money, orders, active = months.tail(12)[["revenue_known", "orders_known", "active_end"]].sum().astype(float)
     levers = PRICE, FREQUENCY, CHURN, MARGIN
     if reason or not min(money, orders, active, np.nan_to_num(churn.value)) > 0:
-        return Past(ltv.UNKNOWN, cost, reason or "needs sales, and customers who left", levers, np.full((4, 1), np.nan))
+        return Past(ltv.UNKNOWN, cost, reason or "needs sales, and customers who left", levers, margin.basis, np.full((4, 1), np.nan))
     value = ltv.scale(product([Estimate(*[money / active] * 3, int(active))], [churn]), margin.value)
     factors = np.array([[money / orders], [orders / active], [1 / churn.value], [margin.value]])
-    return Past(value, cost, "ltv_margin, not the headline", levers, factors)
+    return Past(value, cost, "ltv_margin, not the headline", levers, margin.basis, factors)
 
 
 def until(tables: dict[str, pd.DataFrame], month: int, policy) -> tuple[pd.DataFrame, ltv.Margin, Estimate]:

@@ -92,7 +92,7 @@ def ladder(methods: pd.DataFrame, of: Stream, margin: Margin, costs: pd.DataFram
         value["ltv_arpu_lifetime"], whole, flat - whole if known else np.nan, value["ltv_horizon"] if known else np.nan,
         now - flat, value["ltv_discounted"], kept - now if len(costs) else np.nan, -of.cac, value["ltv_net"], np.nan, np.nan,
     ]
-    table = pd.DataFrame(read_yaml("ladder.yaml")).assign(value=values).replace({"basis": {"margin": margin.basis}})
+    table = pd.DataFrame(read_yaml("ladder.yaml")).assign(value=values).replace({"basis": {"margin": margin.basis} | ({} if known else {"net": margin.basis})})
     absent, needs = table["value"].isna(), table["needs"].fillna("not available: " + metric["remark"]["ltv_net"])
     table["formula"] = table["formula"].mask(absent, needs)
     return table.assign(kind=table["kind"].mask(absent, "absent"))[["label", "value", "kind", "basis", "formula"]]
