@@ -187,11 +187,26 @@ def drift(now: pd.DataFrame, then: pd.DataFrame | None, points: float = 0.05) ->
 
 
 def late(now: pd.DataFrame, then: pd.DataFrame | None) -> pd.DataFrame:
-    """Past months whose rows or revenue are not what was published: `period, rows_then, rows_now, revenue_then, …, change`."""
-    columns = ["period", "rows_then", "rows_now", "revenue_then", "revenue_now", "change"]
+    """Past months of a table whose rows or money are not what was published; a table that came or went is told by `drift`.
+
+    now, then : `table, period, rows, amount`, as `summaries/volume_by_table` has them; then: None without a report.
+    """
+    columns = ["table", "period", "rows_then", "rows_now", "amount_then", "amount_now", "change"]
     if then is None:
         return pd.DataFrame(columns=columns)
-    both = then.merge(now, on="period", how="outer", suffixes=("_then", "_now"), validate="one_to_one").fillna(0)
-    both = both[both["period"].between(max(then["period"].min(), now["period"].min()), then["period"].max())]
-    both = both.assign(change=both["revenue_now"] - both["revenue_then"])
+    first = pd.concat([then.groupby("table")["period"].min(), now.groupby("table")["period"].min()], axis=1, join="inner")
+    both = then.merge(now, on=["table", "period"], how="outer", suffixes=("_then", "_now"), validate="one_to_one")
+    both = both.fillna({"rows_then": 0, "rows_now": 0})
+    both = both[both["table"].isin(first.index)]
+    both = both[both["period"].between(both["table"].map(first.max(axis=1)), then["period"].max())]
+    both = both.assign(change=both["amount_now"].fillna(0) - both["amount_then"].fillna(0))
     return both[(both["rows_now"] != both["rows_then"]) | (both["change"].abs() > 0.005)][columns].reset_index(drop=True)
+
+
+def compared(columns: pd.DataFrame | None, volume: pd.DataFrame | None, drift: pd.DataFrame, late: pd.DataFrame) -> str:
+    """What changed since the report of the month before, in a sentence; months that it did not keep are not compared."""
+    if columns is None:
+        return "No report of the month before was found: there is nothing to compare with."
+    months = "its months were not kept by table, so rows that came late are not told" if volume is None else (
+        f"{len(late)} past months of {volume['table'].nunique()} tables changed")
+    return f"Compared with the report of the month before: {len(drift)} columns changed; {months}."
