@@ -171,6 +171,13 @@ def test_kept_rows_and_money_must_be_those_of_the_marts():
         assert data_prep.volume_checks(rows, months)["passed"].to_list() == passed
 
 
+def test_who_has_no_money_on_either_side_is_no_passed_trace():
+    trace = pd.DataFrame([("ann", 2, 9.0, 9.0), ("bob", 0, 0.0, 0.0), ("cy", 0, 0.0, 4.0), ("di", 1, 5.0, 4.0)],
+                         columns=["customer_id", "transaction_rows", "amount_in_source", "revenue_in_mart"])
+    assert data_prep.trace_checks(trace).set_index("scope")["passed"].to_dict() == {"ann": True, "cy": False, "di": False}
+    assert data_prep.trace_checks(trace.iloc[[1]]).empty
+
+
 def test_every_kept_row_of_a_customer_must_stand_in_the_timeline():
     found = data_prep.timeline_checks(pd.DataFrame({"table": ["sales", "touches"], "rows": [5, 3], "told": [5, 2]}))
     assert found[["scope", "expected", "actual", "passed"]].values.tolist() == [["sales", 5, 5, True], ["touches", 3, 2, False]]
