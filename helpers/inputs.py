@@ -18,7 +18,7 @@ from helpers.params import Params, as_written
 
 HERE = Path(__file__).parent
 # What a run reads of which month before.
-HISTORY = (("columns", 1), ("decisions", 1), ("definitions", 1), ("metrics", 1), ("metrics", 12), ("volume", 1),
+HISTORY = (("columns", 1), ("decisions", 1), ("definitions", 1), ("metrics", 1), ("metrics", 12), ("volume_by_table", 1),
            *(("forecast_12m", months) for months in range(1, 13)))
 PACKAGES = ("ltv-report", "duckdb", "matplotlib", "nbconvert", "numpy", "pandas", "papermill", "scipy", "seaborn")
 

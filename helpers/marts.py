@@ -90,6 +90,8 @@ class Book:
             return {"policy": self.params.policy}
         if query == "summaries/columns":
             return {"columns": sorted(self.engine.table("source_columns").fetchall())}
+        if query == "summaries/volume_by_table":
+            return {"tables": sorted(self.params.sources)}
         if query == "summaries/duplicates":
             keyless = [table for name, table in self.params.tables.items() if name in self.given and not table.key]
             return {"tables": [self.params.tables[BOOKS[0]], *keyless]}  # sales are empty where none are given, but there

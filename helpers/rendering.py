@@ -96,9 +96,12 @@ def standing(run: Run) -> dict:
     if made:
         passed = sum(row["passed"] == "True" for row in made)
         badges.append({"kind": "good" if passed == len(made) else "act", "text": f"{passed} of {len(made)} checks passed"})
-    tied = [row["passed"] == "True" for row in table(run.work / "tables" / "reconciliation.csv") if row["passed"]]
+    compared = [row for row in table(run.work / "tables" / "reconciliation.csv") if row["passed"]]
+    tied = [row["passed"] == "True" for row in compared]
     if inputs and not tied:
         badges.append({"kind": "watch", "text": "Not tied to a ledger"})
+    elif all(tied) and tied and (last := max(row["month"] for row in compared)) < run.params.report.month:
+        badges.append({"kind": "watch", "text": f"The ledger ends {last}"})
     elif tied:
         text = "Ties to the ledger" if all(tied) else f"{tied.count(False)} of {len(tied)} ledger figures differ"
         badges.append({"kind": "good" if all(tied) else "act", "text": text})

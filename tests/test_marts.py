@@ -10,6 +10,7 @@ from helpers.contracts import MARTS, ReportError
 from helpers.demo import FILES, recipe, write_demo
 from helpers.engine import SQL
 from helpers.marts import make_demo, prepare
+from helpers.metrics import data_prep
 from helpers.params import load_params
 
 
@@ -308,6 +309,31 @@ def test_rows_read_are_kept_rejected_or_later_to_the_cent(make):
         ["type", "not an accepted value", 1.01]]
 
 
+def test_money_is_summed_only_where_the_sum_says_something(make):
+    book = make(
+        "2024-06", fx_rates=[{"date": "2024-05-01", "from_currency": "EUR", "to_currency": "USD", "rate": 2}],
+        subscriptions=[sub("ann", "2024-05-05", amount=80, currency="USD"),
+                       sub("bob", "2024-05-05", amount=100, interval="year", currency="EUR"),
+                       sub("cy", "2024-05-05", amount=7, interval="decade", currency="EUR")],
+        plans=[{"plan_id": "pro", "list_price": 80}, {"plan_id": "max", "list_price": 900}],
+        ledger_control=[{"month": "2024-06-01", "measure": "active_customers", "amount": 2},
+                        {"month": "2024-06-01", "measure": "mrr", "amount": 96}],
+        costs=[{"month": "2024-06-01", "category": "cogs", "amount": 5, "currency": "EUR"}],
+        transactions=[sale("ann", "2024-05-10", 10, currency="USD"), sale("bob", "2024-05-10", 10, currency="EUR"),
+                      sale("bob", "2024-04-10", 1000, currency="EUR"), sale("bob", "2024-05-11", 3, type="gift", currency="EUR")])
+    rows = book.frame("summaries/rows")
+    money = rows.set_index(["table", "stage"])["amount"].unstack()[["read", "kept", "rejected", "after_as_of"]]
+    assert money.dropna().T.to_dict("list") == {         # 10 + 2 · 10, and 2 · 3; in April euros have no rate
+        "costs": [10, 10, 0, 0], "transactions": [36, 30, 6, 0]}
+    assert set(money.index[money.isna().all(axis=1)]) == {"fx_rates", "ledger_control", "plans", "subscriptions"}
+    told = book.frame("summaries/rejections").set_index(["table", "rule"])["amount"]
+    assert told.fillna(-1).to_dict() == {
+        ("subscriptions", "not an accepted value"): -1, ("transactions", "no rate on or before its day"): 0,
+        ("transactions", "not an accepted value"): 6}
+    found = data_prep.row_checks(rows)
+    assert found["passed"].all() and set(found.loc[found["check"].str.startswith("amount"), "scope"]) == {"costs", "transactions"}
+
+
 def test_a_repeated_key_is_kept_once_and_told(make):
     line = {"transaction_id": "a", "line_no": 1}
     book = make(
@@ -316,8 +342,8 @@ def test_a_repeated_key_is_kept_once_and_told(make):
                       sale("ann", "2024-07-02", 7, **line), sale("ann", "2024-05-01", 8, **line | {"line_no": 2})],
         subscriptions=[sub("ann", "2024-01-05", amount=amount, subscription_id="S") for amount in (10, 11)])
     told = book.frame("summaries/rejections").set_index("table")[["rule", "rows", "amount"]]
-    assert told.T.to_dict("list") == {
-        "customers": ["key stands twice", 1, 0], "subscriptions": ["key stands twice", 1, 11],
+    assert told.fillna("").T.to_dict("list") == {
+        "customers": ["key stands twice", 1, ""], "subscriptions": ["key stands twice", 1, ""],
         "transactions": ["key stands twice", 1, 6]}
     assert mart(book, "transactions", "revenue")["revenue"].map(float).to_list() == [5, 8]
 
@@ -343,13 +369,13 @@ def test_events_are_kept_rejected_with_their_rule_or_later(make):
     book = make("2024-06", subscriptions=[sub("ann", "2024-01-05")], business_events=rows)
     found = book.frame("summaries/rows").set_index(["table", "stage"]).loc["business_events"]
     assert found["rows"].to_dict() == {"read": 9, "kept": 3, "rejected": 4, "after_as_of": 2}
-    assert found["amount"].to_list() == [0, 0, 0, 0]
+    assert found["amount"].isna().all()
     assert not len(book.engine.table("staged_business_events").filter("stage <> 'rejected' and rule is not null"))
     told = book.frame("summaries/rejected_rows").query("table == 'business_events'").fillna("")
     assert told[["line", "rule", "column", "value"]].values.tolist() == [
         [line, *why] for line, (_, _, _, *why) in enumerate(EVENTS, start=2) if why]
-    counts = book.frame("summaries/rejections")[["table", "column", "rule", "rows", "amount"]].values.tolist()
-    assert sorted(counts) == sorted(["business_events", column, rule, 1, 0] for *_, rule, column, _ in EVENTS[5:])
+    counts = book.frame("summaries/rejections")[["table", "column", "rule", "rows"]].values.tolist()
+    assert sorted(counts) == sorted(["business_events", column, rule, 1] for *_, rule, column, _ in EVENTS[5:])
     kept = mart(book, "business_events", "label", "kind", "plan_id").fillna("")
     assert [[str(day.date()), *row] for day, *row in kept.itertuples()] == [
         ["2024-05-31", "Fire", "outage", "pro"], ["2024-06-10", "App", "release", "pro"], ["2024-06-11", "Fair", "", "pro"]]

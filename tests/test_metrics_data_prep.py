@@ -122,19 +122,42 @@ class TestDrift:
             ["sales", "colour", "empty cells", 0.14, 0.2], ["sales", "shape", "no longer there", 0.0, ""]]
         assert data_prep.drift(self.NOW, then.iloc[:3]).fillna("").values.tolist()[0] == ["sales", "colour", "new", "", 0.2]
 
+    VOLUME = ["table", "period", "rows", "amount"]
+
     def test_months_that_are_no_longer_what_was_published_are_told_to_the_cent(self):
-        then = pd.DataFrame({"period": ["2025-03", "2025-04", "2025-05"], "rows": [5, 6, 7], "revenue": [50.0, 60.0, 70.0]})
-        now = pd.DataFrame({"period": ["2025-03", "2025-04", "2025-05", "2025-06"], "rows": [5, 6, 8, 9],
-                            "revenue": [50.0, 60.01, 70.0, 90.0]})
-        assert data_prep.late(now, then).values.tolist() == [
-            ["2025-04", 6, 6, 60.0, 60.01, pytest.approx(0.01)], ["2025-05", 7, 8, 70.0, 70.0, 0.0]]
+        then = pd.DataFrame([("sales", "2025-03", 5, 50.0), ("sales", "2025-04", 6, 60.0), ("sales", "2025-05", 7, 70.0),
+                             ("usage", "2025-05", 3, np.nan), ("plans", "2025-05", 1, np.nan)], columns=self.VOLUME)
+        now = pd.DataFrame([("sales", "2025-03", 5, 50.0), ("sales", "2025-04", 6, 60.01), ("sales", "2025-05", 8, 70.0),
+                            ("sales", "2025-06", 9, 90.0), ("usage", "2025-05", 4, np.nan), ("plans", "2025-05", 1, np.nan)],
+                           columns=self.VOLUME)
+        assert data_prep.late(now, then).fillna(-1).values.tolist() == [
+            ["sales", "2025-04", 6, 6, 60.0, 60.01, pytest.approx(0.01)], ["sales", "2025-05", 7, 8, 70.0, 70.0, 0.0],
+            ["usage", "2025-05", 3, 4, -1, -1, 0.0]]
 
     def test_a_month_that_came_or_went_is_told_and_the_windows_ends_are_not(self):
-        columns = ["period", "rows", "revenue"]
-        then = pd.DataFrame([("2025-03", 5, 50.0), ("2025-04", 6, 60.0), ("2025-05", 7, 70.0)], columns=columns)
-        now = pd.DataFrame([("2025-04", 6, 60.0), ("2025-06", 8, 80.0)], columns=columns)
-        assert data_prep.late(now, then).values.tolist() == [["2025-05", 7, 0, 70, 0, -70]]
-        assert data_prep.late(then, now.iloc[[0]].assign(period="2025-05")).values.tolist() == [["2025-05", 6, 7, 60, 70, 10]]
+        then = pd.DataFrame([("sales", f"2025-0{n + 3}", 5 + n, 50.0 + 10 * n) for n in range(3)], columns=self.VOLUME)
+        now = pd.DataFrame([("sales", "2025-04", 6, 60.0), ("sales", "2025-06", 8, 80.0)], columns=self.VOLUME)
+        assert data_prep.late(now, then).fillna(0).values.tolist() == [["sales", "2025-05", 7, 0, 70, 0, -70]]
+        assert data_prep.late(then, now.iloc[[0]].assign(period="2025-05")).values.tolist() == [
+            ["sales", "2025-05", 6, 7, 60, 70, 10]]
+
+    def test_a_table_that_came_or_went_has_no_late_months(self):
+        then = pd.DataFrame([("sales", "2025-05", 5, 50.0), ("costs", "2025-05", 1, 9.0)], columns=self.VOLUME)
+        now = pd.DataFrame([("sales", "2025-05", 5, 50.0), ("usage", "2025-05", 1, np.nan)], columns=self.VOLUME)
+        assert data_prep.late(now, then).empty
+
+    def test_a_late_subscription_is_found_in_the_months_that_the_report_before_published(self, make):
+        rows = [{"customer_id": name, "plan_id": "pro", "unit_amount": 10, "interval": "month", "started_at": day}
+                for name, day in [("ann", "2025-03-05"), ("bob", "2025-05-20"), ("cy", "2025-06-02"), ("late", "2025-04-30")]]
+        costs = [{"month": "2025-04-01", "category": "cogs", "amount": 5}, {"month": "2025-05-01", "category": "cogs", "amount": 6}]
+        published = make("2025-05", subscriptions=rows[:2], costs=costs).frame("summaries/volume_by_table")
+        now = make("2025-06", subscriptions=rows, costs=[costs[0], costs[1] | {"amount": 8}]).frame("summaries/volume_by_table")
+        found = data_prep.late(now, published)
+        assert found.fillna("").values.tolist() == [
+            ["costs", "2025-05", 1, 1, 6, 8, 2], ["subscriptions", "2025-04", 0, 1, "", "", 0]]
+        none = self.NOW.iloc[:0]
+        assert data_prep.compared(self.NOW, published, none, found).endswith("0 columns changed; 2 past months of 2 tables changed.")
+        assert "not kept by table" in data_prep.compared(self.NOW, None, none, data_prep.late(now, None))
 
     def test_without_an_earlier_report_nothing_is_told(self):
         assert data_prep.drift(self.NOW, None).empty and data_prep.late(self.NOW, None).empty
@@ -146,6 +169,13 @@ def test_kept_rows_and_money_must_be_those_of_the_marts():
     for volume, passed in (([2, 3], [True, True]), ([2, 2], [False, False])):
         months = pd.DataFrame({"rows": volume, "amount": [10.0 * n for n in volume]})
         assert data_prep.volume_checks(rows, months)["passed"].to_list() == passed
+
+
+def test_who_has_no_money_on_either_side_is_no_passed_trace():
+    trace = pd.DataFrame([("ann", 2, 9.0, 9.0), ("bob", 0, 0.0, 0.0), ("cy", 0, 0.0, 4.0), ("di", 1, 5.0, 4.0)],
+                         columns=["customer_id", "transaction_rows", "amount_in_source", "revenue_in_mart"])
+    assert data_prep.trace_checks(trace).set_index("scope")["passed"].to_dict() == {"ann": True, "cy": False, "di": False}
+    assert data_prep.trace_checks(trace.iloc[[1]]).empty
 
 
 def test_every_kept_row_of_a_customer_must_stand_in_the_timeline():

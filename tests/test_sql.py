@@ -29,6 +29,7 @@ FILLED = {
     **{f"marts/kept {name}": ("marts/kept", {"table": TABLES[name]}) for name in KEPT},
     "staging/identity": ("staging/identity", {"people": PEOPLE}), "staging/rows": ("staging/rows", {"tables": list(TABLES)}),
     "staging/read": ("staging/read", {"tables": TABLES, "below": BELOW}),
+    "summaries/volume_by_table": ("summaries/volume_by_table", {"tables": ["costs", "subscriptions", "transactions"]}),
     "summaries/columns": ("summaries/columns", {"columns": [("transactions", "amount"), ("costs", "month")]}),
     **{name: (name, {"dimensions": []}) for name in ["marts/customers", *SPLIT]},
     "marts/subscriptions": ("marts/subscriptions", {"dimensions": [], "policy": Policy()}),

@@ -38,7 +38,7 @@ def prep_metrics(rows: pd.DataFrame, rejections: pd.DataFrame, tied: pd.DataFram
 
 
 def by_stage(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row a table: its rows and its money in each stage, side by side."""
+    """One row a table: its rows and its money in each stage, side by side; no money where it does not add up."""
     wide = rows.pivot(index="table", columns="stage", values=["rows", "amount"])
     wide = wide[[(what, stage) for what in ("rows", "amount") for stage in LABELS]]
     wide.columns = [stage if what == "rows" else f"{what}_{stage}" for what, stage in wide.columns]
@@ -55,13 +55,14 @@ def waterfall(rows: pd.DataFrame, rejections: pd.DataFrame, table: str) -> pd.Da
 
 
 def row_checks(rows: pd.DataFrame) -> pd.DataFrame:
-    """read = kept + rejected + after_as_of, in rows and in money, for every table."""
+    """read = kept + rejected + after_as_of, in rows and, where it adds up, in money, for every table."""
     found = []
     for table, part in rows.groupby("table", sort=True):
         at = part.set_index("stage")
         for what, tolerance in (("rows", 0), ("amount", 0.005)):
             rest = at.loc[["kept", "rejected", "after_as_of"], what].sum()
-            found.append((f"{what}: read = kept + rejected + after as-of", table, at.loc["read", what], rest, tolerance))
+            if at[what].notna().all():
+                found.append((f"{what}: read = kept + rejected + after as-of", table, at.loc["read", what], rest, tolerance))
     return checks(pd.DataFrame(found, columns=["check", "scope", "expected", "actual", "tolerance"]))
 
 
@@ -74,8 +75,9 @@ def volume_checks(rows: pd.DataFrame, volume: pd.DataFrame) -> pd.DataFrame:
 
 
 def trace_checks(trace: pd.DataFrame) -> pd.DataFrame:
-    """The revenue of traced customers is the same in the source rows and in the marts."""
-    found = trace.assign(check="traced customer: source = mart", scope=trace["customer_id"], tolerance=0.005)
+    """The revenue of traced customers is the same in the source rows and in the marts; none of who has no money in either."""
+    money = trace[(trace["transaction_rows"] > 0) | (trace["revenue_in_mart"] != 0)]
+    found = money.assign(check="traced customer: source = mart", scope=money["customer_id"], tolerance=0.005)
     return checks(found.rename(columns={"amount_in_source": "expected", "revenue_in_mart": "actual"}))
 
 
@@ -186,11 +188,26 @@ def drift(now: pd.DataFrame, then: pd.DataFrame | None, points: float = 0.05) ->
 
 
 def late(now: pd.DataFrame, then: pd.DataFrame | None) -> pd.DataFrame:
-    """Past months whose rows or revenue are not what was published: `period, rows_then, rows_now, revenue_then, …, change`."""
-    columns = ["period", "rows_then", "rows_now", "revenue_then", "revenue_now", "change"]
+    """Past months of a table whose rows or money are not what was published; a table that came or went is told by `drift`.
+
+    now, then : `table, period, rows, amount`, as `summaries/volume_by_table` has them; then: None without a report.
+    """
+    columns = ["table", "period", "rows_then", "rows_now", "amount_then", "amount_now", "change"]
     if then is None:
         return pd.DataFrame(columns=columns)
-    both = then.merge(now, on="period", how="outer", suffixes=("_then", "_now"), validate="one_to_one").fillna(0)
-    both = both[both["period"].between(max(then["period"].min(), now["period"].min()), then["period"].max())]
-    both = both.assign(change=both["revenue_now"] - both["revenue_then"])
+    first = pd.concat([then.groupby("table")["period"].min(), now.groupby("table")["period"].min()], axis=1, join="inner")
+    both = then.merge(now, on=["table", "period"], how="outer", suffixes=("_then", "_now"), validate="one_to_one")
+    both = both.fillna({"rows_then": 0, "rows_now": 0})
+    both = both[both["table"].isin(first.index)]
+    both = both[both["period"].between(both["table"].map(first.max(axis=1)), then["period"].max())]
+    both = both.assign(change=both["amount_now"].fillna(0) - both["amount_then"].fillna(0))
     return both[(both["rows_now"] != both["rows_then"]) | (both["change"].abs() > 0.005)][columns].reset_index(drop=True)
+
+
+def compared(columns: pd.DataFrame | None, volume: pd.DataFrame | None, drift: pd.DataFrame, late: pd.DataFrame) -> str:
+    """What changed since the report of the month before, in a sentence; months that it did not keep are not compared."""
+    if columns is None:
+        return "No report of the month before was found: there is nothing to compare with."
+    months = "its months were not kept by table, so rows that came late are not told" if volume is None else (
+        f"{len(late)} past months of {volume['table'].nunique()} tables changed")
+    return f"Compared with the report of the month before: {len(drift)} columns changed; {months}."

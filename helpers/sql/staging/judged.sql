@@ -87,7 +87,8 @@ faulty as (                                          -- the first rule that a ro
 select
     file, line{% for column in table.columns %}, "{{ column }}"{% endfor %},
     moment, {{ table.latest or "moment" }} as latest,
-    cast({{ table.worth or 0 }} as decimal(18, 4)) as worth,
+    {% if not table.worth %}cast(null as decimal(18, 4))
+    {%- else %}coalesce(cast({% if table.convert %}case when currency = (select currency from run) then {{ table.worth }} end{% else %}{{ table.worth }}{% endif %} as decimal(18, 4)), 0){% endif %} as worth,
     case when moment >= as_of then 'after_as_of' when fault is not null then 'rejected' else 'kept' end as stage,
     case when moment < as_of or moment is null then split_part(fault, '|', 1) end as rule,
     split_part(fault, '|', 2) as rule_column,

@@ -4,11 +4,11 @@ select
     '{{ name }}' as "table", raw.file, count(*) as "rows",
     {%- set worth = 'raw."' ~ table.worth ~ '"' %}
     {%- if table.worth in table.convert %}
-    coalesce(sum(cast(at_rate({{ worth }}, rates.rate, {{ below[table.columns[table.worth]] }}) as decimal(18, 4))), 0) as amount
+    coalesce(sum(case when rates.rate is null and upper(raw.currency) <> (select currency from run) then 0 else cast(at_rate({{ worth }}, rates.rate, {{ below[table.columns[table.worth]] }}) as decimal(18, 4)) end), 0) as amount
 from raw_{{ name }} as raw
 left join rates on rates.currency = upper(raw.currency) and rates.day = cast(coalesce({{ table.moment }}, (select as_of from run)) as date)
     {%- else %}
-    coalesce(sum(cast({{ worth if table.worth else 0 }} as decimal(18, 4))), 0) as amount
+    {{ "coalesce(sum(cast(" ~ worth ~ " as decimal(18, 4))), 0)" if table.worth else "cast(null as decimal(38, 4))" }} as amount
 from raw_{{ name }} as raw
     {%- endif %}
 group by raw.file

@@ -17,7 +17,7 @@ select
     cast(case when nobodys then 1 else nth end as integer) as line_no,
     -- one sale of each transaction stands for it, so that orders add up
     stage = 'kept' and copy = 1 and (nobodys or nth = first_sale) and type = 'sale' and status = 'paid' as opens_order,
-    {{ table.moment }} as moment, {{ table.moment }} as latest, {{ table.worth }} as worth,
+    {{ table.moment }} as moment, {{ table.moment }} as latest, case when currency = (select currency from run) then coalesce({{ table.worth }}, 0) else 0 end as worth,
     case when copy > 1 then 'rejected' else stage end as stage,
     case when copy > 1 then 'key stands twice' else rule end as rule,
     case when copy > 1 then 'transaction_id, line_no' else rule_column end as rule_column,

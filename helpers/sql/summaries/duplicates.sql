@@ -3,7 +3,7 @@
 {%- set said = "case when customer_id is null then split_part(transaction_id, ' no. ', 1) else transaction_id end" %}
 with repeated as (
 {%- for table in tables %}
-    select '{{ table.name }}' as "table", count(*) - 1 as repeats, (count(*) - 1) * max({{ table.worth or 0 }}) as amount
+    select '{{ table.name }}' as "table", count(*) - 1 as repeats, (count(*) - 1) * max({{ table.worth or "cast(null as decimal(18, 4))" }}) as amount
     from {{ "mart_transactions where " ~ said ~ " in (select transaction_id from shared_ids)" if table.name == "transactions"
             else "staged_" ~ table.name ~ " where stage = 'kept'" }}
     group by {% for column in table.columns if column != "line_no" %}

@@ -1,4 +1,4 @@
--- one row per table and stage: rows and money; read is counted before rows are judged, the others after
+-- one row per table and stage: rows and money, empty where it does not add up; read is counted before rows are judged, the others after
 with stages as (
     select 'read' as stage, 1 as position
     union all select 'kept', 2
@@ -10,8 +10,8 @@ counted as (
     union all
     select "table", stage, cast(sum("rows") as bigint), sum(amount) from staged_rows group by "table", stage
 )
-select r."table", s.stage, coalesce(c."rows", 0) as "rows", coalesce(c.amount, cast(0 as decimal(38, 4))) as amount
-from (select distinct "table" from counted) as r
+select r."table", s.stage, coalesce(c."rows", 0) as "rows", case when r.adds_up then coalesce(c.amount, 0) end as amount
+from (select "table", count(amount) > 0 as adds_up from counted group by "table") as r
 cross join stages as s
 left join counted as c on c."table" = r."table" and c.stage = s.stage
 order by r."table", s.position
