@@ -125,11 +125,25 @@ def test_without_numbers_equal_lines_are_kept_and_told(tmp_path):
     assert book.frame("summaries/duplicates").values.tolist() == [["transactions", 2, 9]]
 
 
+@pytest.mark.parametrize("total", ["Total", "TOTALS", "Grand Total", "summe", "Total: 2 rows"])
+@pytest.mark.parametrize(("table", "header", "row", "same"), [
+    ("customers", "customer_id,channel,loyalty_points", "ann,search,5", "{},search,"),
+    ("plans", "plan_id,plan_name,list_price", "basic,Basic,9", "{},,9"),
+    ("addons", "customer_id,addon_id,amount", "ann,extra,4", "{},extra,4"),
+    ("feedback", "feedback_id,customer_id,kind", "1,ann,nps", "{},ann,nps")])
+def test_a_total_is_a_row_of_no_table_and_a_row_of_that_name_is_one(tmp_path, table, header, row, same, total):
+    blank = "," * header.count(",")
+    text = f"{header}\n{row}\n{same.format(total.replace(': 2 rows', ''))}\n{total}{blank}\n"
+    engine = engine_for(tmp_path, text, "rows.csv", table=table)
+    assert rows(engine, "stage", "rule", table=f"staged_{table}") == [("kept", None), ("kept", None), ("rejected", "total line")]
+
+
 @pytest.mark.parametrize("total", ["Total,,6.00", "Total: 2 rows,,", ",,6.00", "Total", "Sum,2 rows,6.00"])
 def test_a_total_at_the_end_is_no_sale(tmp_path, total):
     engine = stage_for(tmp_path, f"{HEADER}\nann,2025-06-01,2.00\nbob,2025-06-02,4.00\n{total}\n")
     assert accounts(engine)["transactions"]["kept"] == (2, 6)
-    assert engine.frame("summaries/rejected_rows")[["line", "column"]].values.tolist() == [[4, "transacted_at"]]
+    assert engine.frame("summaries/rejected_rows")[["line", "rule", "column"]].values.tolist() == [[4, *{
+        ",": ["empty", "transacted_at"], "S": ["cannot be read", "transacted_at"]}.get(total[0], ["total line", "customer_id"])]]
 
 
 def test_one_id_as_number_and_as_text_is_one_customer(tmp_path):

@@ -9,6 +9,7 @@ from helpers.metrics import checks, frame, metric
 
 REMEDIES = {  # how a rule begins -> what to do
     "cannot be read": "Mend the cell; or say how the file writes it: decimal, dayfirst, columns.",
+    "total line": "Nothing: a total below the rows is none of them. A row that is meant needs its other cells.",
     "empty": "Fill the cell at the source: a row without it cannot be counted.",
     "not an accepted value": "Write one of the words that docs/inputs.md lists for the column.",
     "key stands twice": "Leave the repeated export out; of lines without line_no, add it.",

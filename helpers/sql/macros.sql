@@ -38,6 +38,9 @@ create or replace macro as_flag(written) as case
 end;
 create or replace macro as_id(written) as
     case when written like '%.0' then regexp_replace(written, '^([0-9]+)\.0$', '\1') else written end;
+-- whether a cell names a line below the rows, as "Total: 3 rows" does
+create or replace macro reads_as_total(written) as
+    regexp_matches(lower(written), '^((grand )?totals?|sum|summe)( *:.*)?$');
 -- an amount in the report's currency; as it is without a rate, and where it would be too large to be anything but an error
 create or replace macro at_rate(amount, rate, below) as case when abs(amount * rate) < below then round(amount * rate, 4) else amount end;
 -- the product of two amounts, for sums of squares: two of 18 digits would be multiplied in 18 and not find room

@@ -1,5 +1,12 @@
 -- one row per row read of a table: named, converted, and judged: its stage, and where it breaks its contract, rule, column and value
 {%- set people = table.people | select("in", table.columns) | list %}
+{%- set names = table.columns | select("in", table.required + table.key) | list %}
+{%- set identify, others, numbers, needed = [], [], [], [] %}
+{%- for name in table.columns %}
+    {%- set kind = table.columns[name] %}
+    {%- set _ = (identify if kind == "varchar" and name in names else numbers if kind in below else others).append(name) %}
+    {%- set _ = needed.append(name) if name in table.required and name not in table.may_be_empty and kind not in below %}
+{%- endfor %}
 with named as (
     select
         raw.file, raw.line, raw.misread, raw.misread_value, run.*{% for column in table.columns %},
@@ -31,7 +38,17 @@ converted as (
         {%- for column, kind in table.columns.items() if kind in below %}
             when abs(named."{{ column }}"{% if column in table.convert %} * coalesce(rates.rate, 1){% endif %}) >= {{ below[kind] }} then 'too large|{{ column }}'
         {%- endfor %}
-        end as too_large
+        end as too_large,
+        case                                         -- told before defaults fill what a total line leaves empty
+            when {% for column in others %}named."{{ column }}" is null and {% endfor %}true
+                and ({% for column in numbers %}named."{{ column }}" is null and {% endfor %}true
+                {%- for column in needed %} or named."{{ column }}" is null{% endfor %})
+            then case
+                when {% for column in identify %}coalesce(reads_as_total(named."{{ column }}"), true) and {% endfor %}
+                    coalesce(reads_as_total(named.misread_value), true)
+                then case{% for column in identify %} when named."{{ column }}" is not null then '{{ column }}'{% endfor %} end
+            end
+        end as total_in
     from named
     {%- if "currency" in table.columns %}
     left join rates on rates.currency = named.currency and rates.day = cast(coalesce({{ table.moment }}, as_of) as date)
@@ -39,14 +56,14 @@ converted as (
 ),
 filled as (
     select
-        file, line, misread, misread_value, as_of, no_internals, unconverted, has_rates, day_rate, too_large{% for column in table.columns %},
+        file, line, misread, misread_value, as_of, no_internals, unconverted, has_rates, day_rate, too_large, total_in{% for column in table.columns %},
         {% if column in table.defaults %}coalesce("{{ column }}", {{ table.defaults[column] }}) as {% endif %}"{{ column }}"
     {%- endfor %}
     from converted
 ),
 seen as (                                            -- what is told of a row only after as_of is blank, before it is judged
     select
-        file, line, misread, misread_value, as_of, no_internals, unconverted, has_rates, day_rate, too_large{% for column in table.columns %},
+        file, line, misread, misread_value, as_of, no_internals, unconverted, has_rates, day_rate, too_large, total_in{% for column in table.columns %},
         {% if column in table.known %}case when {{ table.known[column] }} then "{{ column }}" end as {% endif %}"{{ column }}"
     {%- endfor %}
     from filled
@@ -56,6 +73,7 @@ faulty as (                                          -- the first rule that a ro
         *,
         {{ table.moment }} as moment,
         case
+            when total_in is not null then concat('total line|', total_in)
             when misread is not null then concat('cannot be read|', misread)
         {%- for column in table.required if column not in table.may_be_empty %}
             when "{{ column }}" is null then 'empty|{{ column }}'
