@@ -214,6 +214,10 @@ class Page:
             lines, others = (self.number(row[name], "count") for name in ("lines", "without"))
             amount = self.number(row["amount"], self.currency)
             own = {"lines of subscriptions in no MRR": f"{others} of {lines}, {amount}, for want of a customer or a period of service"}
+        row = self.book.frame("summaries/undated").iloc[0]
+        if row["due"]:
+            own["past due by status alone"] = (f"{self.number(row['due'], 'count')} subscriptions, since the bill that is open by "
+                                               f"current_period_end; {self.number(row['undated'], 'count')} have none and pay on")
         return tables.facts(policy.model_dump(mode="json") | own)
 
     def notes(self) -> HTML:

@@ -653,6 +653,7 @@ def extracts(tmp_path_factory, write_params):
         if name == "subscriptions":
             announced = rows["canceled_at"].between("2", as_of, inclusive="left")
             rows.loc[(rows["ended_at"] >= as_of) & ~announced, ["ended_at", "status"]] = ""
+            rows.loc[(rows["paused_at"] >= as_of) | (rows["past_due_since"] >= as_of), "status"] = ""
             for column in ("canceled_at", "paused_at", "resumed_at", "valid_to", "past_due_since"):
                 rows.loc[rows[column] >= as_of, column] = ""
             rows.loc[rows["canceled_at"] == "", "cancel_reason"] = ""

@@ -262,13 +262,18 @@ def test_a_basis_is_written_as_words(page):
     assert [cell.text for cell in soup(table).select("tbody td, tbody th")] == ["gross margin", "a_b"]
 
 
-def test_policies_say_how_many_subscriptions_have_no_list_price():
-    class Listed(Book):
+def test_policies_say_what_mrr_could_not_be_made_of():
+    class Told(Book):
         def frame(self, name):
-            assert name == "summaries/unlisted"
-            return pd.DataFrame([{"paying": 1959, "own_amount": 728}])
+            return pd.DataFrame([{"summaries/unlisted": {"paying": 1959, "own_amount": 728}, "summaries/undated": {"due": due, "undated": 2},
+                                  "summaries/unbilled": {"lines": 1500, "without": 3, "amount": 24.5}}[name]])
 
-    plain, listed = (Page(Listed(policy=Policy(mrr_source=source)), "01_data_prep").policies()
-                     for source in ("subscriptions", "plan_prices"))
-    assert "mrr_source subscriptions" in text(plain) and "own amount" not in text(plain)
-    assert "subscriptions at their own amount 728 of 1.959, for want of a list price in their currency" in text(listed)
+    due = 0
+    plain, listed, billed = (text(Page(Told(policy=Policy(mrr_source=source)), "01_data_prep").policies())
+                             for source in ("subscriptions", "plan_prices", "invoices"))
+    assert "mrr_source subscriptions" in plain and "own amount" not in plain and "past due by" not in plain
+    assert "subscriptions at their own amount 728 of 1.959, for want of a list price in their currency" in listed
+    assert "lines of subscriptions in no MRR 3 of 1.500, 24,50" in billed
+    due = 5
+    due_now = text(Page(Told(policy=Policy()), "01_data_prep").policies())
+    assert "past due by status alone 5 subscriptions, since the bill that is open by current_period_end; 2 have none" in due_now

@@ -518,6 +518,45 @@ class TestStatus:
             ["ended without a date", "status", "canceled"]]
         assert moved(book, "mrr_end") == {"2024-04": [10]}
 
+    DUE = [                            # status, what more is told; MRR at the ends of March, April, May; grace is 7 days
+        ("past_due", {"current_period_end": "2024-04-20"}, [0, 0, 0]),        # the open bill of 20 March; from May on the paid end
+        ("past_due", {"current_period_end": "2024-04-28"}, [10, 10, 0]),      # within grace on 1 April and on 1 May
+        ("unpaid", {"current_period_end": "2024-05-20"}, [10, 0, 0]),         # the open bill of 20 April, when as_of is 1 May
+        ("past_due", {"current_period_end": "2025-03-28", "interval": "year", "unit_amount": 120}, [10, 0, 0]),
+        ("unpaid", {"current_period_end": "2024-05-03", "interval": "week", "unit_amount": 3}, [13, 13, 0]),
+        ("past_due", {"valid_from": "2024-04-10"}, [0, 0, 0]),
+        ("past_due", {}, [10, 10, 10]),                                       # in dunning, since nobody says when
+        ("paused", {"valid_from": "2024-04-10"}, [0, 0, 0]),
+        ("paused", {"paused_at": "2024-05-10"}, [10, 10, 0])]
+
+    @pytest.mark.parametrize(("status", "more", "mrr"), DUE)
+    def test_a_status_without_its_date_goes_by_the_open_bill(self, make, status, more, mrr):
+        rows = [sub("ann", "2024-01-28") | {"status": status} | more, sub("bob", "2024-01-05", amount=5)]
+        for month, expected in zip(("2024-03", "2024-04", "2024-05"), mrr, strict=True):
+            found = moved(make(month, subscriptions=rows), "mrr_end")
+            assert found.get(month) == [expected + 5], (month, found)
+
+    def test_a_lapse_is_involuntary(self, make):
+        rows = [sub("ann", "2024-01-05", past_due_since="2024-04-10"), sub("bob", "2024-01-05", "2024-04-20", churn_kind="voluntary"),
+                sub("cat", "2024-01-05", "2024-04-12", past_due_since="2024-04-10")]
+        kinds = mart(make("2024-05", subscriptions=rows), "customers", "churn_kind")["churn_kind"]
+        assert kinds.fillna("").to_dict() == {"ann": "involuntary", "bob": "voluntary", "cat": ""}
+
+    @pytest.mark.parametrize("status", ["unpaid", "paused"])
+    def test_who_pays_nothing_since_a_day_that_nobody_says_is_rejected(self, make, status):
+        book = make("2024-05", subscriptions=[sub("ann", "2024-01-05", status=status), sub("bob", "2024-01-05")])
+        assert book.frame("summaries/rejected_rows")[["rule", "value"]].values.tolist() == [[f"{status} without a date", status]]
+
+    def test_who_pays_and_is_known_to_leave(self, make):
+        gone = {"canceled_at": "2024-05-10"}
+        rows = [sub("ann", "2024-01-05", "2024-06-20", **gone), sub("bob", "2024-01-05", "2025-01-05", amount=7, **gone),
+                sub("cat", "2024-01-05", past_due_since="2024-05-29"), sub("dan", "2024-01-05", "2024-06-20", **gone),
+                sub("dan", "2024-02-05"), sub("eve", "2024-01-05", "2024-05-20", **gone), sub("fay", "2024-01-05", "2024-06-01", **gone)]
+        book = make("2024-05", subscriptions=rows)
+        assert book.frame("summaries/leaving").values.tolist() == [
+            ["2024-06", "cancelled", 2, 20], ["2024-06", "past due", 1, 10], ["2025-01", "cancelled", 1, 7]]
+        assert book.frame("summaries/undated").values.tolist() == [[0, 0]]
+
     def test_a_version_without_an_end_goes_on_until_the_next_one(self, make):
         rows = [sub("ann", "2024-01-05", subscription_id="S", amount=10),
                 sub("ann", "2024-01-05", subscription_id="S", amount=25, valid_from="2024-04-05")]

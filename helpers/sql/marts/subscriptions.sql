@@ -9,20 +9,37 @@ with versions as (                                   -- one that names no end go
     where v.stage = 'kept'
     group by v.subscription_id, v.valid_from
 ),
-known as (
+dated as (
     select
-        s.* exclude (ended_at, valid_to{% for name in dimensions %}, "{{ name }}"{% endfor %}),
+        s.* exclude (ended_at, valid_to, paused_at, past_due_since{% for name in dimensions %}, "{{ name }}"{% endfor %}),
         least(s.valid_to, v.next_from) as valid_to, v.next_from is null as is_last,
         case when run.churn_moment = 'cancel' then least(s.canceled_at, s.ended_at) else s.ended_at end as ended_at,
         case when run.mrr_includes_discounts then s.discount_amount else cast(0 as decimal(18, 4)) end as discount,
         -- a month of an interval: year 1/12, month 1, week 52/12, day 365.25/12 = 1461/48
         cast(case s."interval" when 'week' then 52 when 'day' then 1461 else 1 end as decimal(4, 0)) as numerator,
         cast(case s."interval" when 'month' then 1 when 'day' then 48 else 12 end * s.interval_count as decimal(9, 0)) as denominator,
-        cast(s.past_due_since as date) + run.grace_days as grace_ends_on
+        case when lower(s.status) = 'paused' then coalesce(s.paused_at, s.valid_from) else s.paused_at end as paused_at,
+        -- a snapshot may tell the status alone: the bill that is open is that of the period's end, if it lies before, or start
+        coalesce(s.past_due_since, case when lower(s.status) in ('past_due', 'unpaid') then coalesce(
+            case when s.current_period_end < run.as_of then s.current_period_end end,
+            case when s.valid_from > s.started_at then s.valid_from end,
+            cast(case
+                when s."interval" = 'week' then cast(s.current_period_end as date) - 7 * s.interval_count
+                when s."interval" = 'day' then cast(s.current_period_end as date) - s.interval_count
+                else cast(c.month_start as date) + cast(least(extract(day from s.current_period_end), c.days) - 1 as integer)
+            end as timestamp)
+        ) end) as due_since, run.as_of, run.grace_days
     from {{ told }} as s
     cross join run
+    left join calendar as c on c.month = month_of(s.current_period_end) - term_of(s."interval", s.interval_count)
     inner join versions as v on v.subscription_id = s.subscription_id and v.valid_from = s.valid_from
     where s.stage = 'kept'
+),
+known as (
+    select
+        * exclude (due_since, as_of, grace_days), case when due_since < as_of then due_since end as past_due_since,
+        case when due_since < as_of then cast(due_since as date) + grace_days end as grace_ends_on
+    from dated
 ),
 {%- if listed %}
 prices as (                                          -- as written, for a price is compared in its currency; before the first there is none
@@ -97,7 +114,8 @@ spanned as (
 select
     subscription_id, valid_from, customer_id, plan_id, unit_amount, currency, "interval" as billing, interval_count, quantity,
     discount_amount, discount_ends_at, status, contract, started_at, trial_ended_at, ended_at, canceled_at, cancel_reason,
-    churn_kind, past_due_since, paused_at, resumed_at, valid_to, is_last, full_mrr, discounted_mrr,
+    case when cast(grace_ends_on as timestamp) < ends_at then coalesce(churn_kind, 'involuntary') else churn_kind end as churn_kind,
+    past_due_since, paused_at, resumed_at, valid_to, is_last, full_mrr, discounted_mrr,
     paid_from,
     least(ends_at, coalesce(cast(grace_ends_on as timestamp), ends_at)) as paid_until,
     full_mrr > 0 and coalesce(lower(status) not in ('free', 'incomplete', 'incomplete_expired'), true)
