@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from helpers.contracts import COUNT, FLAG, MONEY, RATE, ROOT, TABLES, TEXT, TIME, read_yaml
+from helpers.contracts import COUNT, FLAG, MONEY, RATE, ROOT, TABLES, TEXT, TIME, ReportError, read_yaml
 from helpers.metrics.ltv import formula_ltv, lifetimes
 from helpers.models import bgnbd, gamma_gamma, sbg
 from helpers.models.intervals import pooled_rate
@@ -115,7 +115,9 @@ def test_the_examples_of_the_inputs_guide_are_valid_params(tmp_path):
 
 
 def test_the_simple_formula_gives_the_golden_cases():
-    assert formula_ltv(50, 4, 3) == 600
+    assert formula_ltv(50, 4, 3) == formula_ltv(50, 0.25, 48, frequency_per="month", duration_in="month") == 600
+    with pytest.raises(ReportError, match="the frequency is per month, the duration in years"):
+        formula_ltv(50, 0.25, 3, frequency_per="month")
     assert formula_ltv(40, 4, 3, margin_rate=0.6) == pytest.approx(288)
     assert formula_ltv(40, 4, 3, margin_rate=0.6, acquisition_cost=90, retention_cost=75) == pytest.approx(123)
 

@@ -20,9 +20,15 @@ LIFETIMES = ["lifetime_months_churn", "lifetime_months_rmst", "lifetime_months_n
 UNKNOWN = Estimate(np.nan, np.nan, np.nan, 0)
 
 
-def formula_ltv(order_value, orders_a_year, years, *, margin_rate=1.0, acquisition_cost=0.0, retention_cost=0.0):
-    """unit price × margin rate × frequency × duration − (acquisition + retention cost); frequency and duration in years."""
-    return order_value * margin_rate * orders_a_year * years - (acquisition_cost + retention_cost)
+def formula_ltv(
+    order_value, frequency, duration, *, frequency_per="year", duration_in="year", margin_rate=1.0, acquisition_cost=0.0,
+    retention_cost=0.0,
+):
+    """unit price × margin rate × frequency × duration − (acquisition + retention cost). Raises ReportError for unlike units."""
+    if frequency_per != duration_in:
+        found = f"the frequency is per {frequency_per}, the duration in {duration_in}s: their product is no number of orders"
+        raise ReportError("The formula of LTV", [found], "Say both by the year, or both by the month.")
+    return order_value * margin_rate * frequency * duration - (acquisition_cost + retention_cost)
 
 
 @dataclass(frozen=True)
