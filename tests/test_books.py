@@ -459,6 +459,37 @@ def test_order_files_and_format_change_no_byte_of_a_mart(versions, way):
     assert marts_of(versions[way]) == marts_of(versions["write_tables"])
 
 
+OF_A_KEY = {  # one row of each table that has a key, and the column in which others say something else
+    "transactions": ({"transaction_id": "T", "line_no": 1, "customer_id": "ann", "transacted_at": "2025-05-01"}, "amount"),
+    "subscriptions": ({"subscription_id": "S", "customer_id": "ann", "plan_id": "pro", "interval": "month",
+                       "started_at": "2025-01-05"}, "unit_amount"),
+    "customers": ({"customer_id": "ann"}, "channel"),
+    "plans": ({"plan_id": "pro"}, "list_price"),
+    "feedback": ({"feedback_id": "F", "customer_id": "ann", "kind": "nps", "asked_at": "2025-05-01"}, "score"),
+    "support_tickets": ({"ticket_id": "K", "customer_id": "ann", "opened_at": "2025-05-01"}, "topic"),
+    "touches": ({"touch_id": "C", "customer_id": "ann", "touched_at": "2025-05-01", "programme": "care"}, "cost"),
+    "fx_rates": ({"date": "2025-01-01", "from_currency": "EUR", "to_currency": "USD"}, "rate"),
+    "ledger_control": ({"month": "2025-05-01", "measure": "mrr"}, "amount"),
+}
+
+
+def test_which_row_of_a_key_is_kept_rests_on_no_order_of_rows_or_files(tmp_path):
+    assert {*OF_A_KEY} == {name for name, contract in TABLES.items() if contract.key}
+    made = []
+    for number, (way, values) in enumerate([
+            (write_tables, "11223"), (write_tables, "32211"), (write_tables, "21321"), (in_three_files, "32121")]):
+        tables = {name: pd.DataFrame([row | {column: value} for value in values]) for name, (row, column) in OF_A_KEY.items()}
+        (folder := tmp_path / str(number)).mkdir()
+        book = marts.prepare(str(way(folder, tables)), None, str(folder / "run"))
+        for name, (_, column) in OF_A_KEY.items():
+            staged = book.engine.table(f"staged_{name}").select(f'stage, rule, cast("{column}" as integer)').fetchall()
+            assert Counter(staged) == {
+                ("kept", None, 1): 1, ("rejected", "repeated", 1): 1,
+                ("rejected", "contradicts another row", 2): 2, ("rejected", "contradicts another row", 3): 1}, name
+        made.append((marts_of(book), *(summary(book, query).to_csv() for query in ("rows", "rejections", "rejected_rows"))))
+    assert all(other == made[0] for other in made[1:])
+
+
 def test_rows_dated_at_or_after_as_of_change_nothing_but_their_stage(versions):
     as_it_was, later = versions["write_tables"], versions["with_later_rows"]
     assert marts_of(later) == marts_of(as_it_was)
