@@ -154,9 +154,9 @@ def money(table: str, sheet: Sheet) -> Decimal:
         value = half_up(value, contract.columns[contract.worth])
         value = value if abs(value) < 10 ** (10 if contract.columns[contract.worth] == RATE else 14) else Decimal(0)
         at = row[places[contract.moment]] if contract.moment in places else ""
-        if contract.worth in contract.convert and at not in LATE - ON_AS_OF | EARLY:
-            foreign = "currency" in places and row[places["currency"]].strip().upper() == "EUR"
-            rate = Decimal("1.25") if foreign else Decimal(1)
+        currency = row[places["currency"]].strip(BLANKS).upper() if "currency" in places else ""
+        if contract.worth in contract.convert and currency not in ("", "USD"):
+            rate = Decimal("1.25") if currency == "EUR" and at not in LATE - ON_AS_OF | EARLY else Decimal(0)  # none: no money
             value *= rate if abs(value * rate) < 10**12 else 1  # what is rejected as an error for its size is not converted
         total += half_up(value, MONEY)
     return total
@@ -224,7 +224,7 @@ def account_for(engine: Engine, book: dict[str, Sheet]) -> None:
         for name, stage, rows, amount in stages:
             assert stage in ("read", "kept", "rejected", "after_as_of")
             if name == table:
-                parts[stage == "read"].append((rows, amount))
+                parts[stage == "read"].append((rows, amount or Decimal(0)))
         read, others = ([sum(column) for column in zip(*parts[side], strict=True)] for side in (True, False))
         assert read == others, table
         if not sheet.tear:
