@@ -154,9 +154,9 @@ def money(table: str, sheet: Sheet) -> Decimal:
         value = half_up(value, contract.columns[contract.worth])
         value = value if abs(value) < 10 ** (10 if contract.columns[contract.worth] == RATE else 14) else Decimal(0)
         at = row[places[contract.moment]] if contract.moment in places else ""
-        if contract.worth in contract.convert and at not in LATE - ON_AS_OF | EARLY:
-            foreign = "currency" in places and row[places["currency"]].strip().upper() == "EUR"
-            rate = Decimal("1.25") if foreign else Decimal(1)
+        currency = row[places["currency"]].strip(BLANKS).upper() if "currency" in places else ""
+        if contract.worth in contract.convert and currency not in ("", "USD"):
+            rate = Decimal("1.25") if currency == "EUR" and at not in LATE - ON_AS_OF | EARLY else Decimal(0)  # none: no money
             value *= rate if abs(value * rate) < 10**12 else 1  # what is rejected as an error for its size is not converted
         total += half_up(value, MONEY)
     return total
@@ -224,7 +224,7 @@ def account_for(engine: Engine, book: dict[str, Sheet]) -> None:
         for name, stage, rows, amount in stages:
             assert stage in ("read", "kept", "rejected", "after_as_of")
             if name == table:
-                parts[stage == "read"].append((rows, amount))
+                parts[stage == "read"].append((rows, amount or Decimal(0)))
         read, others = ([sum(column) for column in zip(*parts[side], strict=True)] for side in (True, False))
         assert read == others, table
         if not sheet.tear:
@@ -457,6 +457,37 @@ def test_order_files_and_format_change_no_row_of_a_mart_and_no_summary(versions,
 @pytest.mark.parametrize("way", ["in_three_files", "as_parquet"])
 def test_order_files_and_format_change_no_byte_of_a_mart(versions, way):
     assert marts_of(versions[way]) == marts_of(versions["write_tables"])
+
+
+OF_A_KEY = {  # one row of each table that has a key, and the column in which others say something else
+    "transactions": ({"transaction_id": "T", "line_no": 1, "customer_id": "ann", "transacted_at": "2025-05-01"}, "amount"),
+    "subscriptions": ({"subscription_id": "S", "customer_id": "ann", "plan_id": "pro", "interval": "month",
+                       "started_at": "2025-01-05"}, "unit_amount"),
+    "customers": ({"customer_id": "ann"}, "channel"),
+    "plans": ({"plan_id": "pro"}, "list_price"),
+    "feedback": ({"feedback_id": "F", "customer_id": "ann", "kind": "nps", "asked_at": "2025-05-01"}, "score"),
+    "support_tickets": ({"ticket_id": "K", "customer_id": "ann", "opened_at": "2025-05-01"}, "topic"),
+    "touches": ({"touch_id": "C", "customer_id": "ann", "touched_at": "2025-05-01", "programme": "care"}, "cost"),
+    "fx_rates": ({"date": "2025-01-01", "from_currency": "EUR", "to_currency": "USD"}, "rate"),
+    "ledger_control": ({"month": "2025-05-01", "measure": "mrr"}, "amount"),
+}
+
+
+def test_which_row_of_a_key_is_kept_rests_on_no_order_of_rows_or_files(tmp_path):
+    assert {*OF_A_KEY} == {name for name, contract in TABLES.items() if contract.key}
+    made = []
+    for number, (way, values) in enumerate([
+            (write_tables, "11223"), (write_tables, "32211"), (write_tables, "21321"), (in_three_files, "32121")]):
+        tables = {name: pd.DataFrame([row | {column: value} for value in values]) for name, (row, column) in OF_A_KEY.items()}
+        (folder := tmp_path / str(number)).mkdir()
+        book = marts.prepare(str(way(folder, tables)), None, str(folder / "run"))
+        for name, (_, column) in OF_A_KEY.items():
+            staged = book.engine.table(f"staged_{name}").select(f'stage, rule, cast("{column}" as integer)').fetchall()
+            assert Counter(staged) == {
+                ("kept", None, 1): 1, ("rejected", "repeated", 1): 1,
+                ("rejected", "contradicts another row", 2): 2, ("rejected", "contradicts another row", 3): 1}, name
+        made.append((marts_of(book), *(summary(book, query).to_csv() for query in ("rows", "rejections", "rejected_rows"))))
+    assert all(other == made[0] for other in made[1:])
 
 
 def test_rows_dated_at_or_after_as_of_change_nothing_but_their_stage(versions):

@@ -334,17 +334,21 @@ def test_money_is_summed_only_where_the_sum_says_something(make):
     assert found["passed"].all() and set(found.loc[found["check"].str.startswith("amount"), "scope"]) == {"costs", "transactions"}
 
 
-def test_a_repeated_key_is_kept_once_and_told(make):
+def test_a_key_is_kept_once_and_what_repeats_it_is_told_from_what_contradicts_it(make):
     line = {"transaction_id": "a", "line_no": 1}
+    first, other = sale("ann", "2024-05-01", 5, **line), sale("ann", "2024-05-02", 6, **line)
     book = make(
         "2024-06", customers=[{"customer_id": "ann", "channel": "search"}] * 2,
-        transactions=[sale("ann", "2024-05-01", 5, **line), sale("ann", "2024-05-02", 6, **line),
+        transactions=[other, first, other, first, first,               # kept is 5, which sorts first; both 6 contradict it
                       sale("ann", "2024-07-02", 7, **line), sale("ann", "2024-05-01", 8, **line | {"line_no": 2})],
-        subscriptions=[sub("ann", "2024-01-05", amount=amount, subscription_id="S") for amount in (10, 11)])
-    told = book.frame("summaries/rejections").set_index("table")[["rule", "rows", "amount"]]
-    assert told.fillna("").T.to_dict("list") == {
-        "customers": ["key stands twice", 1, ""], "subscriptions": ["key stands twice", 1, ""],
-        "transactions": ["key stands twice", 1, 6]}
+        subscriptions=[sub("ann", "2024-01-05", amount=amount, subscription_id="S") for amount in (10, 11)],
+        plans=[{"plan_id": "pro", "plan_name": name} for name in (None, "pro")])    # no name means the id
+    told = book.frame("summaries/rejections")[["table", "rule", "column", "rows", "amount"]]
+    assert told.astype({"amount": "object"}).fillna("").values.tolist() == [
+        ["customers", "repeated", "customer_id", 1, ""], ["plans", "repeated", "plan_id, valid_from", 1, ""],
+        ["subscriptions", "contradicts another row", "subscription_id, plan_id, valid_from", 1, ""],
+        ["transactions", "contradicts another row", "transaction_id, line_no", 2, 12],
+        ["transactions", "repeated", "transaction_id, line_no", 2, 10]]
     assert mart(book, "transactions", "revenue")["revenue"].map(float).to_list() == [5, 8]
 
 

@@ -1,9 +1,13 @@
 """What is said of the rows and of the books: rules, the ledger, readiness, and what changed since last month."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from helpers.contracts import BELOW, TABLES
+from helpers.engine import template
 from helpers.metrics import data_prep, hidden
 
 LEAST = {"months": 12, "customers": 30, "ends": 5}
@@ -39,8 +43,13 @@ class TestRules:
         assert found.loc[("rows_rejected", "all"), "value"] == 3
 
     def test_every_rule_has_a_remedy(self):
-        found = data_prep.remedies(self.BROKEN)["remedy"].to_list()
-        assert found[0].startswith("Fill the cell") and found[2] == "Mend it at the source."
+        judged = "".join(template("staging/judged").render(table=table, below=BELOW) for table in TABLES.values())
+        rules = {*re.findall(r"'([^'|\n]+)\|", judged), "repeated", "contradicts another row"}
+        assert rules > {"cannot be read", "empty", "below zero", "before period_start", "too large", "beyond 1000"}
+        found = data_prep.remedies(pd.DataFrame({"rule": sorted(rules)})).set_index("rule")["remedy"]
+        assert found.str.endswith(".").all()
+        assert found["empty"].startswith("Fill the cell") and found["repeated"].startswith("Nothing")
+        assert found["before 1970"].startswith("Write the true time") and "two times" in found["before started_at"]
 
 
 class TestLedger:

@@ -8,7 +8,7 @@ decimal comma, thin spaces between thousands         test_sources.py: a_decimal_
 Excel serial dates                                   here: the_number_of_a_day; typed dates: test_sources.py, excel_dates
 D/M or M/D, refused where both may be meant          test_sources.py: a_day_above_12, read_both_ways, dayfirst
 ` UTC` suffix and offsets                            test_sources.py: iso_dates; unsorted and repeated stamps: here
-overlaps of exports                                  here: overlap; a key that stands twice: test_marts.py
+overlaps of exports                                  here: overlap; what contradicts: test_marts.py, test_books.py
 trailing totals                                      here: totals
 internal customers, e-mail case, plus-tags           test_policies.py: TestIdentity
 ids with leading zeros, ids that became floats       test_sources.py: ids_that_became_floats; across tables: here
@@ -115,7 +115,7 @@ def test_an_overlap_of_two_exports_counts_once_where_lines_have_numbers(tmp_path
     engine = overlap(tmp_path, ",line_no")
     assert accounts(engine)["transactions"] == {"read": (9, 37), "kept": (7, 28), "rejected": (2, 9), "after_as_of": (0, 0)}
     told = engine.frame("summaries/rejected_rows")[["file", "line", "rule", "value"]].values.tolist()
-    assert told == [["b.csv", 2, "key stands twice", "T4"], ["b.csv", 3, "key stands twice", "T5"]]
+    assert told == [["b.csv", 2, "repeated", "T4"], ["b.csv", 3, "repeated", "T5"]]
 
 
 def test_without_numbers_equal_lines_are_kept_and_told(tmp_path):

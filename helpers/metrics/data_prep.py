@@ -7,12 +7,22 @@ import pandas as pd
 from helpers.contracts import NAMED, read_yaml
 from helpers.metrics import checks, frame, metric
 
-REMEDIES = {  # how a rule begins -> what to do
+REMEDIES = {  # how a rule begins -> what to do; of two that fit, the later one
     "cannot be read": "Mend the cell; or say how the file writes it: decimal, dayfirst, columns.",
     "total line": "Nothing: a total below the rows is none of them. A row that is meant needs its other cells.",
     "empty": "Fill the cell at the source: a row without it cannot be counted.",
     "not an accepted value": "Write one of the words that docs/inputs.md lists for the column.",
-    "key stands twice": "Leave the repeated export out; of lines without line_no, add it.",
+    "before": "Correct the wrong one of the two times: an end, reply or answer comes after its beginning.",
+    "before 1970": "Write the true time: such a date often stands for an empty cell.",
+    "too large": "Correct the number: a decimal mark may be lost, or an id stand in the wrong column.",
+    "below": "Write it without a minus; interval_count is 1 or more. Refunds belong in transactions.",
+    "beyond": "Correct the number: the rule names its bounds. A score of another kind needs its kind.",
+    "ended without a date": "Fill ended_at or canceled_at: without them nobody knows until when it was paid.",
+    "not above zero": "Write what one unit of from_currency is in to_currency.",
+    "100 million or more": "Write what one unit of from_currency is in to_currency: this looks like another number.",
+    "repeated": "Nothing: the row is equal to the one that is kept. Exports that do not overlap have none.",
+    "contradicts another row": "Find the right one by its key and take the other out; lines of one id need a line_no each.",
+    "other currency": "Add fx_rates, or leave rows in other currencies out.",
     "no rate on or before its day": "Add an earlier rate of this currency to fx_rates.",
     "refund above zero": "Write refunds with a minus.",
     "internal customer": "Nothing: policy internal_customers leaves them out, count keeps them.",
@@ -85,7 +95,7 @@ def trace_checks(trace: pd.DataFrame) -> pd.DataFrame:
 def remedies(rejections: pd.DataFrame) -> pd.DataFrame:
     """The rejections, each with what to do about it."""
     told = {rule: text for name, text in REMEDIES.items() for rule in rejections["rule"] if str(rule).startswith(name)}
-    return rejections.assign(remedy=rejections["rule"].map(told).fillna("Mend it at the source."))
+    return rejections.assign(remedy=rejections["rule"].map(told))
 
 
 def sections(

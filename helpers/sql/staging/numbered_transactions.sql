@@ -12,7 +12,9 @@ with numbered as (
         ) + coalesce(max(n.line_no) over (partition by n.transaction_id), 0) else n.line_no end as nth,
         case when n.line_no is not null then row_number() over (
             partition by n.transaction_id, n.line_no order by "{{ ordered | join('", "') }}", file, line
-        ) else 1 end as copy
+        ) else 1 end as copy,
+        -- 1 for what is equal to the first copy
+        rank() over (partition by n.transaction_id, n.line_no order by "{{ ordered | join('", "') }}") as ranked
     from named_transactions as n
     inner join shared_ids as s on s.transaction_id = n.transaction_id
     where n.stage = 'kept'

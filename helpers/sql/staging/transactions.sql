@@ -4,9 +4,9 @@
     transaction_id, nobodys, stage, rule, rule_column, rule_value
 {%- endset %}
 with numbered as (
-    select {{ columns }}, nth, copy, first_sale from numbered_transactions
+    select {{ columns }}, nth, copy, ranked, first_sale from numbered_transactions
     union all
-    select {{ columns }}, coalesce(line_no, 1), 1, coalesce(line_no, 1)
+    select {{ columns }}, coalesce(line_no, 1), 1, 1, coalesce(line_no, 1)
     from named_transactions
     where stage <> 'kept' or transaction_id not in (select transaction_id from shared_ids)
 )
@@ -19,7 +19,7 @@ select
     stage = 'kept' and copy = 1 and (nobodys or nth = first_sale) and type = 'sale' and status = 'paid' as opens_order,
     {{ table.moment }} as moment, {{ table.moment }} as latest, case when currency = (select currency from run) then coalesce({{ table.worth }}, 0) else 0 end as worth,
     case when copy > 1 then 'rejected' else stage end as stage,
-    case when copy > 1 then 'key stands twice' else rule end as rule,
+    case when copy = 1 then rule when ranked = 1 then 'repeated' else 'contradicts another row' end as rule,
     case when copy > 1 then 'transaction_id, line_no' else rule_column end as rule_column,
     case when copy > 1 then transaction_id else rule_value end as rule_value
 from numbered
