@@ -9,6 +9,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from threading import Timer
 
@@ -110,9 +111,8 @@ def execute_all(run: Run, stages: list[list[Notebook]], jobs: int) -> None:
                 run.tell(notebook, "skipped", f"needs {', '.join(failed)}")
             given, chosen = dict(run.files), [] if failed else [(n, run.cache.key(n.path, n.reads, run.files)) for n in stage]
             rest = [(notebook, key) for notebook, key in chosen if not reuse(run, notebook, key)]
-            for notebook, _ in rest[:jobs]:
-                if notebook.kernel is None:
-                    warm(run, notebook, ahead=False)  # before others are asked for, which take longer
+            cold = [notebook for notebook, _ in rest[:jobs] if notebook.kernel is None]
+            list(pool.map(partial(warm, run, ahead=False), cold))  # before others are asked for, which take longer
             tasks = [pool.submit(run_and_keep, run, notebook, key, given) for notebook, key in rest]
             tasks += [pool.submit(warm, run, notebook, ahead=True) for notebook in (later[:jobs] if rest else [])]
             for task in tasks:
