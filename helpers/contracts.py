@@ -66,6 +66,7 @@ def read_yaml(name: str) -> dict:
 
 
 TABLES = {name: Table(name, **terms) for name, terms in read_yaml("contracts.yaml").items()}
+FORMATS = read_yaml("formats.yaml")  # exports that are read as they come
 # Marts that are a table's kept rows as they are, ordered by all columns, for equal rows may stand twice.
 KEPT = ("addons", "business_events", "usage", "feedback", "support_tickets", "touches", "fx_rates", "ledger_control")
 # The marts in the order they are made, each with its key, which also orders its rows.

@@ -18,7 +18,7 @@ from babel.localedata import locale_identifiers
 from babel.numbers import list_currencies
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from helpers.contracts import CARRIERS, ROOT, TABLES, TEXT, ReportError, Table, definitions, read_yaml, taken
+from helpers.contracts import CARRIERS, FORMATS, ROOT, TABLES, TEXT, ReportError, Table, definitions, read_yaml, taken
 
 GROUNDS = ("#ffffff", "#f5f6f8", "#15181c", "#1e2329")  # of the pages and their boxes, light and dark
 SHORT = ("zh_CN", "zh_HK", "zh_TW", "sr_RS", "bs_BA", "az_AZ", "uz_UZ", "pa_IN")  # locales whose script Babel adds
@@ -91,6 +91,7 @@ ZONES = available_timezones() - {"localtime", "Factory"}  # these two mean anoth
 Zone = Annotated[str, one_of(ZONES, "not a known time zone")]
 Currency = Annotated[str, one_of(list_currencies(), "must be an ISO code of three capitals, such as USD")]
 Locale = Annotated[str, one_of({*locale_identifiers(), *SHORT}, "not a known locale, such as en, de or fr_CH")]
+Format = Annotated[str, one_of(("canonical", *FORMATS), "not a known format")]
 Accent = Annotated[str, AfterValidator(check_accent)]
 Url = Annotated[str, AfterValidator(check_url)]
 Month = Annotated[str, Field(pattern=r"^(19[7-9]\d|2\d{3})-(0[1-9]|1[0-2])$")]
@@ -142,7 +143,7 @@ class Source(Section):
     path: str | None = Field(None, min_length=1, description="file, folder or glob, relative to this file; or package://name/path")
     url: Url | None = Field(None, repr=False, description="for path: postgresql://… or duckdb:///file, secrets as ${NAME}")
     query: str | None = Field(None, pattern=r"\S", repr=False, description="for url: one select, which answers with the rows")
-    format: Literal["canonical"] = Field("canonical", description="export format")
+    format: Format = Field("canonical", description=f"export that is read as it comes: {', '.join(FORMATS)}; or canonical")
     columns: dict[str, str | int] = Field({}, description="canonical name: name (or position, from 1) in the file")
     delimiter: str | None = Field(None, pattern='^([^"\r\n]|blank)$', description="one character, or 'blank' for many")
     header: bool | None = Field(None, description="whether the first line names the columns")
@@ -420,6 +421,9 @@ def origins(values: dict[str, Any], raw: dict[str, Any]) -> list[str]:
     problems, sources = [], values.get("sources")
     for table, source in sources.items() if isinstance(sources, dict) else []:
         given = {key for key, value in source.items() if value is not None} if isinstance(source, dict) else {"path"}
+        form = source.get("format") if isinstance(source, dict) else None
+        if isinstance(form, str) and (serves := FORMATS.get(form, {"table": table})["table"]) != table:
+            problems.append(f"sources.{table}.format: {form} is an export of {serves}; put it under sources.{serves}")
         if (named := given & {"path", "url", "query"}) not in ({"path"}, {"url", "query"}):
             found = " and ".join(sorted(named)) or "neither"
             problems.append(f"sources.{table}: needs path, for files, or url and query, for a database (got {found})")

@@ -280,7 +280,7 @@ BAD = {
     ),
     "format": (
         {"sources__transactions__format": "excel"},
-        "sources.transactions.format: should be 'canonical' (got 'excel')",
+        "sources.transactions.format: not a known format; known: canonical, online_retail, ",
     ),
     "column true": (
         {"sources__transactions__columns": {"amount": True}},

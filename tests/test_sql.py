@@ -10,7 +10,7 @@ import sqlglot
 from sqlglot import exp
 from test_marts import sub
 
-from helpers.contracts import BELOW, CARRIERS, DERIVED, KEPT, MARTS, TABLES, taken
+from helpers.contracts import BELOW, CARRIERS, DERIVED, FORMATS, KEPT, MARTS, TABLES, taken
 from helpers.engine import SQL, template
 from helpers.marts import PEOPLE, SPLIT
 from helpers.params import Policy
@@ -39,6 +39,8 @@ FILLED = {
     "summaries/months": ("summaries/months", {"policy": Policy()}),
     **{name: (name, {"month": "report_month"}) for name in ("staging/rfm_ranked", "staging/rfm_bounds", "marts/rfm_customers")},
     "staging/told": ("staging/told", {"dimensions": ["country"], "tables": ["customers"]}),
+    **{f"formats/{form['query']} {name}": (f"formats/{form['query']}", {"rows": f"export_{name}", "own": [], "minor": "live" in form["columns"]})
+       for name, form in FORMATS.items()},
     "summaries/duplicates": ("summaries/duplicates", {"tables": [TABLES["transactions"], TABLES["costs"]]}),
 }
 for name, (file, names) in FILLED.items():
@@ -164,6 +166,12 @@ def test_no_dimension_can_be_called_like_anything_in_a_query():
 
 @pytest.mark.parametrize("name", QUERIES)
 def test_a_query_adds_exactly(name, demo_book):
+    if form := FORMATS.get(name.partition(" ")[2] if name.startswith("formats/") else ""):
+        columns = {"file_row_number": "bigint", "misread": "varchar", "misread_value": "varchar"}
+        columns |= {column: kind for column, (kind, *_) in form["columns"].items()}
+        demo_book.engine.connection.values([duckdb.ConstantExpression(None)] * len(columns)).select(
+            *[duckdb.ConstantExpression(None).cast(kind).alias(column) for column, kind in columns.items()]
+        ).create_view(f"export_{name.partition(' ')[2]}", replace=True)
     assert not inexact(QUERIES[name], demo_book.engine.connection)
 
 
@@ -224,7 +232,7 @@ def test_the_rule_of_total_orders_sees(text):
 def test_every_mart_has_a_query_or_is_a_table_as_it_was_kept():
     names = [name.split("/") for name in FILES]
     assert {name for folder, name in names if folder == "marts"} == set(MARTS) - set(KEPT) | {"kept"} | set(DERIVED)
-    assert {folder for folder, _ in names} == {"staging", "marts", "summaries"}
+    assert {folder for folder, _ in names} == {"staging", "marts", "summaries", "formats"}
 
 
 @pytest.mark.parametrize("name", SUMMARIES)

@@ -9,9 +9,10 @@ from pathlib import Path
 import yaml
 from jinja2 import Environment, FileSystemLoader
 
-from helpers.contracts import ROOT, TABLES, TIME, ReportError
+from helpers.contracts import FORMATS, ROOT, TABLES, TIME, ReportError
 from helpers.engine import Engine
 from helpers.params import Source, month_index, month_label
+from helpers.sources import read
 from helpers.sources.read import EXCEL, FAULTS, PARQUET, Col, Const, canonical, open_file, sample
 from helpers.sources.sniff import NUMBERS, fingerprint, guess_columns, guess_dayfirst, guess_decimal, shape_of
 
@@ -50,7 +51,12 @@ def guess_source(file: Path) -> dict:
     guesses = {table: guess_columns(table, names, seen) for table in TABLES}
     missing = {table: [name for name in TABLES[table].required if name not in guesses[table]] for table in TABLES}
     table = max(TABLES, key=lambda name: (len(guesses[name]) - 2 * len(missing[name]), name in file.stem.lower()))
-    places, kinds = guesses[table], TABLES[table].columns
+    contract, form = TABLES[table], next(iter(read.formats_of(names)), None)
+    if form:
+        table = FORMATS[form]["table"]
+        contract, how = read.as_exported(TABLES[table], Source(path=str(file), format=form), names)
+        guesses[table], missing[table] = read.match_columns(contract, how, names), []
+    places, kinds = guesses[table], contract.columns
     if not places:
         raise ReportError(f"no table is recognised by the columns {', '.join(names)[:200]}")
     if file.suffix.lower() not in PARQUET + EXCEL:
@@ -64,12 +70,12 @@ def guess_source(file: Path) -> dict:
     moment = next((name for name in places if kinds[name] == TIME), "")
     how = Source(path=str(file), decimal=".", dayfirst=settings.get("dayfirst") is True, timezone="UTC")
     day = (Col(moment) if moment else Const(None)).cast("DATE").alias("day")
-    days = canonical(rows, TABLES[table], places, how, "UTC").select(day)
+    days = canonical(rows, contract, places, how, "UTC").select(day)
     days = days.filter(Col("day").between(Const(date(1970, 1, 1)), Const(date(2999, 12, 31))))
     unnamed = [name == f"column{i}" or names.count(name) > 1 for i, name in enumerate(names, 1)]
     return {
-        "table": table, "settings": settings, "missing": missing[table], "kinds": kinds,
-        "columns": [(name, i + 1 if unnamed[i] else names[i], seen[i]) for name, i in places.items()],
+        "format": form, "known": len(places), "table": table, "settings": settings, "missing": missing[table], "kinds": kinds,
+        "columns": [(name, i + 1 if unnamed[i] else names[i], seen[i]) for name, i in places.items() if not form],
         "unused": [name for i, name in enumerate(names) if not unnamed[i] and i not in places.values()],
         "days": days.min("day").fetchall()[0] + days.max("day").fetchall()[0],
         "currencies": sorted({value.upper() for value in seen[places["currency"]]}) if "currency" in places else [],

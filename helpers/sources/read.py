@@ -17,7 +17,7 @@ import pandas as pd
 from pydantic import TypeAdapter
 from python_calamine import CalamineError, load_workbook
 
-from helpers.contracts import COUNT, FLAG, READ, TEXT, TIME, ReportError, Table
+from helpers.contracts import COUNT, FLAG, FORMATS, READ, TEXT, TIME, ReportError, Table
 from helpers.engine import Engine
 from helpers.inputs import source_files, stamp
 from helpers.params import Params, Source, nearest
@@ -69,6 +69,8 @@ def read_source(engine: Engine, params: Params, table: str) -> list[SourceFile]:
         engine.connection.values([Const(0)]).select(*empty).limit(0).create_view(f"raw_{table}")
         return []
     source = params.sources[table]
+    source = source.model_copy(update={key: value for key, value in FORMATS.get(source.format, {}).get("settings", {}).items()
+                                       if getattr(source, key) is None})
     terms = {"timezone": source.timezone or params.report.timezone, "decimal": "." if source.url else source.decimal}
     source = source.model_copy(update=terms)
     paths = [Path(f"{source.url.partition(':')[0]} query")] if source.url else source_files(params, table)
@@ -107,11 +109,12 @@ def read_file(
     else:
         digest, encoding = fingerprint(path)
         rows, names, before = open_file(engine.connection, path, source, source.encoding or encoding)
-    places = match_columns(params.tables[table], source, names)
-    rows = canonical(rows, params.tables[table], places, source, params.report.timezone)
+    contract, source = as_exported(params.tables[table], source, names)
+    places = match_columns(contract, source, names)
+    rows = canonical(rows, contract, places, source, params.report.timezone)
     others = tuple(name for place, name in enumerate(names) if place not in places.values())
     file = SourceFile(table, path, digest, encoding, len(others), "", (*places,), others, before)
-    if path.suffix.lower() in PARQUET and not source.url:
+    if path.suffix.lower() in PARQUET and not source.url and source.format == "canonical":
         return rows, file
     text = LINE not in rows.columns and not source.url
     kept = engine.set_aside(aside, rows)  # parsed once; in the order of the file, so that rows tell their lines
@@ -119,6 +122,13 @@ def read_file(
     lines = on_lines(engine.connection, engine.table(aside), path, source, encoding, before) if text else None
     if lines is not None:
         kept = engine.set_aside(aside := f"lined_{aside}", lines)
+    if source.format != "canonical":
+        made = translated(engine, params.tables[table], source, contract, aside)
+        kept = engine.set_aside(aside := f"{source.format}_{aside}", made)
+        held = engine.table(aside).aggregate("count(columns(*))")
+        counts = dict(zip(held.columns, held.fetchall()[0], strict=True))
+        given = [column for column in params.tables[table].columns if counts[column] or column in params.tables[table].required]
+        file = replace(file, columns=(*given,))
     if kept and key and key_of(engine, params, table, path) == key:  # else the file was changed meanwhile
         with suppress(OSError):  # it costs other months time
             part = Path(tempfile.mkdtemp(dir=key.parent))
@@ -247,6 +257,51 @@ def open_excel(con: duckdb.DuckDBPyConnection, path: Path, source: Source) -> Op
     names = [name.strip() or f"column{i}" for i, name in enumerate(body[0] if header else [""] * len(body[0]), 1)]
     frame = pd.DataFrame(body[header:], columns=[f"column{i}" for i in range(1, len(names) + 1)], dtype="str")
     return con.from_df(frame.assign(**{LINE: lines[header:]})), names, 0
+
+
+def formats_of(names: list[str]) -> list[str]:
+    """Formats of which a file has all columns that are needed, the one first that knows most of its columns."""
+    known = {name.lower() for name in names}
+    fits = {name: [any(alias.lower() in known for alias in aliases) for _, *aliases in form["columns"].values()]
+            for name, form in FORMATS.items()
+            if all(known & {alias.lower() for alias in aliases} for column, (_, *aliases) in form["columns"].items()
+                   if column not in form["optional"])}
+    return sorted(fits, key=lambda name: -sum(fits[name]))
+
+
+def as_exported(contract: Table, source: Source, names: list[str]) -> tuple[Table, Source]:
+    """What a file of an export holds, as a table, and where; the params' `columns` win. Raises ReportError."""
+    if not (form := FORMATS.get(source.format)):
+        return contract, source
+    known, found, lacks = {name.lower() for name in names}, {}, []
+    for column, (_, *aliases) in form["columns"].items():
+        if name := next((alias for alias in aliases if alias.lower() in known), None):
+            found[column] = name
+        elif column not in source.columns and column not in form["optional"]:
+            lacks.append(f"format {source.format} needs the column {' or '.join(map(repr, aliases))}, for {column}")
+    if billed := sorted({"service_start", "service_end"} & source.columns.keys()):  # joined by line, which two may share
+        raise ReportError("columns", [f"{name} cannot stand beside format {source.format}; name all columns"
+                                      for name in billed])
+    if lacks:
+        fits = f"its columns are those of format: {other[0]}" if (other := formats_of(names)) else (
+            "no format has its columns: leave format out, and say under columns which of them is what")
+        raise ReportError("columns are missing", [*lacks, f"it has {', '.join(names)[:200]}; {fits}"])
+    own = {*source.columns, *(name for name in contract.dimensions if name.lower() in known)} - form["columns"].keys()
+    kinds = {column: kind for column, (kind, *_) in form["columns"].items()}
+    kinds |= {column: kind for column, kind in contract.columns.items() if column in own}
+    exported = replace(contract, columns=kinds, required=[], people=[*contract.people, "transaction_id"])
+    return exported, source.model_copy(update={"columns": found | source.columns})
+
+
+def translated(engine: Engine, contract: Table, source: Source, exported: Table, aside: str) -> Rows:
+    """Canonical rows of an export that was set aside, in the order of its lines, by the query of its format."""
+    form = FORMATS[source.format]
+    own = [column for column in exported.columns if column not in form["columns"]]
+    engine.define(f"made_{aside}", f"formats/{form['query']}", rows=aside, own=own, minor="live" in form["columns"])
+    rows = engine.table(f"made_{aside}").order("line")
+    values = [(Col(name) if name in rows.columns else Const(None)).cast(kind).alias(name)
+              for name, kind in contract.columns.items()]
+    return rows.select(*values, Col("misread"), Col("misread_value"), Col("line").alias(LINE))
 
 
 def match_columns(contract: Table, source: Source, names: list[str]) -> dict[str, int]:
