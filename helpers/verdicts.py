@@ -50,6 +50,7 @@ def judge(metrics: pd.DataFrame, page: str, period: str, *, overrides: dict[str,
             row = {**rows[metric, period], **known_by} | ({"low": nan, "high": nan} if "normal" in terms else {})
             row |= _verdict(row, terms, bases, least, formats, thin if metric.startswith(LIFETIMES) else "")
             found += [row] if row["severity"] != "unclear" or "while" not in terms else []
+            found += _members(metrics[metrics["period"] == period], row, terms, least, formats, thin if metric.startswith(LIFETIMES) else "")
     table = pd.DataFrame(found, columns=COLUMNS).replace({"value": {inf: nan}})
     return ordered(table.astype({"provisional": bool}))
 
@@ -95,7 +96,7 @@ def provisional(verdicts: pd.DataFrame, checks: pd.DataFrame, stale: bool = Fals
 
 def decisions(verdicts: pd.DataFrame, *, as_of: date, overrides: dict[str, dict], most: int = 3) -> pd.DataFrame:
     """What to decide by as_of + the rule's days, in DECISION: of act, then watch, the most at stake; R-SUS-1 asks nothing."""
-    due = verdicts[verdicts["severity"].isin(["act", "watch"])]
+    due = verdicts[verdicts["severity"].isin(["act", "watch"]) & verdicts["dimension"].eq("all")]
     twice = ["R-SUS-1", *(["R-NRR-1"] if due["rule"].eq("R-RET-1").any() else [])]  # what is lost is one decision
     due = ordered(due[~due["rule"].isin(twice)]).head(most)
     due = due.join(pd.DataFrame(rules(overrides)).T[["action", "owner", "days"]], on="rule")
@@ -107,8 +108,9 @@ def became(earlier: pd.DataFrame, metrics: pd.DataFrame, verdicts: pd.DataFrame)
     """What became of last month's `decisions`, in OUTCOME: solved (now good), better, worse, unchanged where both figures
     read the same, or not judged this month. metrics : their last month is this one."""
     month = metrics[(metrics["dimension"] == "all") & (metrics["period"] == metrics["period"].max())].set_index("metric")
+    judged = verdicts[verdicts["dimension"] == "all"].set_index("rule")["severity"]
     table = earlier.assign(then=earlier["value"], now=earlier["metric"].map(month["value"]).astype(float),
-                           severity=earlier["rule"].map(verdicts.set_index("rule")["severity"]))
+                           severity=earlier["rule"].map(judged))
     then, now = ([number(*pair) for pair in zip(table[side], table["unit"], strict=True)] for side in ("then", "now"))
     rose = table["now"].fillna(inf) > table["then"].fillna(inf)
     higher = table["rule"].map({rule: terms.get("better") == "higher" for rule, terms in rules({}).items()})
@@ -134,6 +136,20 @@ def yearly(known: pd.DataFrame, period: str) -> dict[str, float]:
     spent, now = spent.reindex(["cac_blended", "cac_paid", "cac_loaded"]).dropna(), year.loc[year["period"] == period, "value"]
     return {"recurring": now["mrr"] * 12 if "mrr" in now else sums.get("revenue_net", nan),
             "acquisition": next(iter(spent), nan), "newcomers": sums.get("new_customers", nan)}
+
+
+def _members(metrics: pd.DataFrame, whole: dict, terms: dict, least: int, formats: Formats, thin: str) -> list[dict]:
+    """Verdicts of the members whose value misses the target of `whole`, at most `members` of the rule: by gap × customers."""
+    rows = metrics[metrics["dimension"] != "all"]
+    rows = rows[rows["metric"] == whole["metric"]] if "members" in terms else rows.head(0)
+    gap = (whole["threshold"] - rows["value"]) * (1 if terms["better"] == "higher" else -1)
+    order, found = (gap * rows["n"])[gap > 0].sort_values(ascending=False, kind="stable"), []
+    for row in rows.loc[order.index].head(terms.get("members", 0)).to_dict("records"):
+        row = row | {name: whole[name] for name in ("rule", "page", "threshold")} | {"plan": nan}
+        row |= _verdict(row, terms | {"means": {}, "stake": ""}, {}, least, formats, thin)
+        text = f"{row['dimension'].capitalize()} {row['member']} (n = {number(row['n'], 'count', formats)}): {row['statement']}"
+        found.append(row | {"statement": text})
+    return found
 
 
 def _verdict(row: dict, terms: dict, bases: dict[str, float], least: int, formats: Formats, thin: str) -> dict:

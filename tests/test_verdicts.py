@@ -545,3 +545,30 @@ def test_a_rate_that_cannot_be_estimated_is_not_judged():
     churn = share("churn_rate_pooled", 0.0, high=0.001, method="not_estimable: the book shows no departures")
     assert judge(churn).empty
     assert judge(churn | {"method": "6 months"})["severity"].to_list() == ["good"]
+
+
+class TestMembers:
+    """R-LTV-4 judges the members that lose money, too: at most three, the largest loss × customers first."""
+
+    def judged(self, *members, **options):
+        rows = [metric("ltv_net", value, low=value - 10, high=value + 10, n=n, unit="USD", dimension="plan", member=name)
+                for name, value, n in members]
+        found = judge(metric("ltv_net", 100.0, low=90.0, high=110.0, unit="USD"), *rows, **options)
+        return found[found["dimension"] == "plan"]
+
+    def test_that_lose_are_named_with_value_interval_and_n_and_those_that_gain_are_not(self):
+        row, = self.judged(("starter", -50.0, 40), ("pro", 50.0, 40)).to_dict("records")
+        assert (row["member"], row["severity"]) == ("starter", "act")
+        assert row["statement"] == ("Plan starter (n = 40): After retention and acquisition costs a new customer brings "
+                                    "−50.00 USD (−60.00 USD to −40.00 USD); break-even is 0.00 USD.")
+
+    def test_are_three_at_most_by_loss_times_customers(self):  # 1,200; 1,500; 1,000; 3,000 USD
+        found = self.judged(("a", -30.0, 40), ("b", -50.0, 30), ("c", -20.0, 50), ("d", -15.0, 200))
+        assert sorted(found["member"]) == ["a", "b", "d"]
+
+    def test_too_small_or_too_uncertain_are_unclear(self):
+        assert self.judged(("a", -50.0, 29)).iloc[0]["statement"].endswith("Only n = 29: no verdict.")
+        assert self.judged(("a", -5.0, 40)).iloc[0]["severity"] == "unclear"
+
+    def test_ask_for_no_decision_of_their_own(self):
+        assert verdicts.decisions(self.judged(("a", -50.0, 40)), as_of=date(2025, 7, 1), overrides={}).empty

@@ -12,6 +12,7 @@ from helpers.metrics import acquisition, cac, clv_models, frame, ltv, metric, mo
 from helpers.metrics.members import member_terms, worth_by
 from helpers.metrics.retention import pooled_churn, shared_churn
 from helpers.metrics.worth import Stream, member_streams
+from helpers.metrics.worth import net as net_of
 from helpers.models.intervals import Estimate, product
 
 QUERIES = (
@@ -143,10 +144,14 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
     plans = {plan.key: (0.0, plan.value, plan.lived) for of in found.values() for _, plan in of.mix} | future.plans
     curves = ltv.curve_table(plans, margin=margin.value, annual_rate=policy.annual_discount_rate, kept=company.kept,
                              below=policy.suppress_below)
+    streams = member_streams(members, company, found, policy)
+    split = [metric("ltv_net", period, net_of(of), low=of.ltv.low - of.ltv.value + net_of(of), n=of.ltv.n, unit=currency,
+                    high=of.ltv.high - of.ltv.value + net_of(of), basis=paid, method=remark, dimension=name, member=member)
+             for (name, member), of in streams.items() if name != "all" and np.isfinite(net_of(of))]
     return Analysis(
-        frame(rows), ltv.ltv_methods(rows, formulas), pd.concat(parameters, ignore_index=True),
+        frame(rows + split), ltv.ltv_methods(rows, formulas), pd.concat(parameters, ignore_index=True),
         holdouts(tables, model, fits, terms, confidence, subscriptions, remarks), members,
-        costs_by_month, curve.assign(cac=cost.value), margin, member_streams(members, company, found, policy),
+        costs_by_month, curve.assign(cac=cost.value), margin, streams,
         source, curves, member_terms(found, policy.suppress_below), remarks | {"lifetime": reason, "margin": margin.method},
         kept, model,
     )
