@@ -48,9 +48,10 @@ def judge(metrics: pd.DataFrame, page: str, period: str, *, overrides: dict[str,
             plan = (targets or {}).get(metric, {}).get(period, nan)
             known_by = {"rule": rule, "page": terms["page"], "metric": metric, "threshold": goal, "plan": plan}
             row = {**rows[metric, period], **known_by} | ({"low": nan, "high": nan} if "normal" in terms else {})
-            row |= _verdict(row, terms, bases, least, formats, thin if metric.startswith(LIFETIMES) else "")
+            short = thin if metric.startswith(LIFETIMES) else ""
+            row |= _verdict(row, terms, bases, least, formats, short)
             found += [row] if row["severity"] != "unclear" or "while" not in terms else []
-            found += _members(metrics[metrics["period"] == period], row, terms, least, formats, thin if metric.startswith(LIFETIMES) else "")
+            found += _members(metrics[metrics["period"] == period], row, terms, least, formats, short)
     table = pd.DataFrame(found, columns=COLUMNS).replace({"value": {inf: nan}})
     return ordered(table.astype({"provisional": bool}))
 
