@@ -761,3 +761,22 @@ def test_a_damaged_table_of_last_month_is_named_with_the_way_out(tmp_path, write
     with pytest.raises(ReportError, match="definitions.csv is damaged(.|\n)*history: null"):
         book.earlier("definitions", ["metric", "version"])
     assert book.earlier("decisions", ["rank"]) is None
+
+
+def test_references_tell_what_names_nothing(make):
+    plans = [{"plan_id": "basic"}]
+    subs = [sub("ann", "2024-04-05"), sub("bob", "2024-04-05", plan_id="pro"), sub("cat", "2024-04-05", plan_id="pro")]
+    sales = [sale("ann", "2024-04-05", transaction_id="A", subscription_id="S0"), sale("ann", "2024-04-06", -5, original_transaction_id="A"),
+             sale("bob", "2024-04-07", -5, original_transaction_id="Z"), sale("bob", "2024-05-07", -5, original_transaction_id="later")]
+    tables = {"plans": plans, "subscriptions": subs, "transactions": sales}
+    found = make("2024-04", **tables).frame("summaries/references")
+    assert found.drop(columns="refers_to").values.tolist() == [
+        ["subscriptions", "plan_id", 2, 1, 2, "pro"],
+        ["transactions", "original_transaction_id", 2, 1, 1, "Z"],
+        ["transactions", "subscription_id", 1, 0, 0, ""]]
+    people = [{"customer_id": name, "channel": "search", "referred_by": by} for name, by in
+              (("ann", ""), ("bob", "ann"), ("cat", "x3"), ("dan", "x1"), ("eve", "x2"), ("fay", "x4"), ("gil", "x4"))]
+    spend = [{"period_start": "2024-04-01", "period_end": "2024-04-30", "channel": name, "amount": 1} for name in ("search", "tv")]
+    found = make("2024-04", customers=people, marketing_spend=spend, **tables).frame("summaries/references")
+    assert found.head(2).drop(columns="refers_to").values.tolist() == [
+        ["customers", "referred_by", 5, 4, 5, "x1, x2, x3"], ["marketing_spend", "channel", 2, 1, 1, "tv"]]
