@@ -109,6 +109,6 @@ def standing(run: Run) -> dict:
     if ready:
         badges.append({"kind": "", "text": f"{ready.count('ready')} of {len(ready)} metrics ready"})
     if doubt := [row["provisional"] == "True" for row in found if row["provisional"] == "True"]:
-        text = "Verdicts are provisional" if len(doubt) == len(found) else f"{len(doubt)} verdicts are provisional"
+        text = "Verdicts are provisional" if len(doubt) == len(found) else f"{len(doubt)} of {len(found)} verdicts provisional"
         badges.append({"kind": "act", "text": text})
     return {"newest": newest, "badges": badges}

@@ -58,5 +58,5 @@ def test_passed_checks_and_ready_metrics_are_counted(badges):
 
 
 def test_provisional_verdicts_are_told(badges):
-    assert badges(verdicts="rule,provisional\na,False\nb,True\n", reconciliation=TIED) == [
-        GOOD, {"kind": "act", "text": "Verdicts are provisional"}]
+    for first, told in (("False", "1 of 2 verdicts provisional"), ("True", "Verdicts are provisional")):
+        assert badges(verdicts=f"rule,provisional\na,{first}\nb,True\n", reconciliation=TIED) == [GOOD, {"kind": "act", "text": told}]

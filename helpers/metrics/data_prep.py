@@ -18,6 +18,8 @@ REMEDIES = {  # how a rule begins -> what to do; of two that fit, the later one
     "below": "Write it without a minus; interval_count is 1 or more. Refunds belong in transactions.",
     "beyond": "Correct the number: the rule names its bounds. A score of another kind needs its kind.",
     "ended without a date": "Fill ended_at or canceled_at: without them nobody knows until when it was paid.",
+    "unpaid without a date": "Fill past_due_since or current_period_end: without them nobody knows until when it was paid.",
+    "paused without a date": "Fill paused_at: without it nobody knows until when it was paid.",
     "not above zero": "Write what one unit of from_currency is in to_currency.",
     "100 million or more": "Write what one unit of from_currency is in to_currency: this looks like another number.",
     "repeated": "Nothing: the row is equal to the one that is kept. Exports that do not overlap have none.",
