@@ -57,6 +57,6 @@ def test_passed_checks_and_ready_metrics_are_counted(badges):
     assert found == [{"kind": "good", "text": "1 of 1 checks passed"}, GOOD, {"kind": "", "text": "1 of 2 metrics ready"}]
 
 
-def test_provisional_verdicts_are_told(badges):
-    for first, told in (("False", "1 of 2 verdicts provisional"), ("True", "Verdicts are provisional")):
-        assert badges(verdicts=f"rule,provisional\na,{first}\nb,True\n", reconciliation=TIED) == [GOOD, {"kind": "act", "text": told}]
+@pytest.mark.parametrize(("first", "told"), [("False", "1 of 2 verdicts provisional"), ("True", "Verdicts are provisional")])
+def test_provisional_verdicts_are_told(badges, first, told):
+    assert badges(verdicts=f"rule,provisional\na,{first}\nb,True\n", reconciliation=TIED) == [GOOD, {"kind": "act", "text": told}]
