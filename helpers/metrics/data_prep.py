@@ -200,8 +200,8 @@ def drift(now: pd.DataFrame, then: pd.DataFrame | None, points: float = 0.05) ->
     return both.assign(what=what)[(what != "empty cells") | ((both["now"] - both["then"]).abs() > points)][columns]
 
 
-def late(now: pd.DataFrame, then: pd.DataFrame | None) -> pd.DataFrame:
-    """Past months of a table whose rows or money are not what was published; a table that came or went is told by `drift`.
+def late(now: pd.DataFrame, then: pd.DataFrame | None, period: str) -> pd.DataFrame:
+    """Months before `period` whose rows or money are not what was published; a table that came or went is told by `drift`.
 
     now, then : `table, period, rows, amount`, as `summaries/volume_by_table` has them; then: None without a report.
     """
@@ -212,7 +212,7 @@ def late(now: pd.DataFrame, then: pd.DataFrame | None) -> pd.DataFrame:
     both = then.merge(now, on=["table", "period"], how="outer", suffixes=("_then", "_now"), validate="one_to_one")
     both = both.fillna({"rows_then": 0, "rows_now": 0})
     both = both[both["table"].isin(first.index)]
-    both = both[both["period"].between(both["table"].map(first.max(axis=1)), then["period"].max())]
+    both = both[(both["period"] >= both["table"].map(first.max(axis=1))) & (both["period"] < period)]
     both = both.assign(change=both["amount_now"].fillna(0) - both["amount_then"].fillna(0))
     return both[(both["rows_now"] != both["rows_then"]) | (both["change"].abs() > 0.005)][columns].reset_index(drop=True)
 
