@@ -202,11 +202,35 @@ class TestDrift:
 
 
 def test_kept_rows_and_money_must_be_those_of_the_marts():
-    rows = pd.DataFrame([("transactions", "kept", 5, 50.0), ("transactions", "read", 7, 70.0), ("costs", "kept", 1, 9.0)],
+    rows = pd.DataFrame([("transactions", "kept", 5, 50.0), ("transactions", "read", 7, 70.0), ("costs", "kept", 0, np.nan)],
                         columns=["table", "stage", "rows", "amount"])
-    for volume, passed in (([2, 3], [True, True]), ([2, 2], [False, False])):
-        months = pd.DataFrame({"rows": volume, "amount": [10.0 * n for n in volume]})
-        assert data_prep.volume_checks(rows, months)["passed"].to_list() == passed
+    for held, passed in ((5, [True, True]), (4, [False, False])):
+        placed = pd.DataFrame([("costs", "in the marts", 0, 0.0), ("marketing_spend", "in the marts", 0, 0.0),
+                               ("transactions", "in the marts", held, 10.0 * held)], columns=["table", "place", "rows", "amount"])
+        found = data_prep.volume_checks(rows, placed).set_index("scope")["passed"]
+        assert found["transactions"].to_list() == passed and found["costs"].all() and "marketing_spend" not in found
+    assert data_prep.volume_checks(rows.iloc[:0], placed).empty
+
+
+def test_spend_of_days_after_the_month_is_told_and_all_other_kept_money_is_in_the_marts(make):
+    spend = [("2025-05-01", "2025-07-31", "ads", "", 92), ("2025-06-30", "2025-07-01", "ads", "", 5), ("2025-06-01", "2025-06-30",
+             "ads", "x", 7), ("2025-06-02", "2025-06-02", "ads", "x", 1), ("2025-07-01", "2025-07-31", "ads", "x", 400)]
+    book = make(
+        "2025-06", subscriptions=[{"customer_id": "ann", "plan_id": "pro", "unit_amount": 10, "interval": "month",
+                                   "started_at": "2025-05-03"}],
+        marketing_spend=[dict(zip(["period_start", "period_end", "channel", "campaign", "amount"], row, strict=True)) for row in spend],
+        costs=[{"month": f"2025-{month}-01", "category": category, "amount": amount} for month, category, amount in [
+            ("05", "cogs", 3), ("05", "cogs", 4), ("06", "support", 5), ("06", "", 9), ("07", "cogs", 6)]])
+    placed, rows = book.frame("summaries/placed"), book.frame("summaries/rows")
+    assert placed.fillna(-1).values.tolist() == [
+        ["costs", "in the marts", 3, 12], ["marketing_spend", "falls after the month", -1, 33.5],  # 31 of 92 days, 1 of 2
+        ["marketing_spend", "in the marts", 4, 71.5], ["transactions", "in the marts", 0, 0]]      # 61 + 2.5 + 7 + 1
+    found = data_prep.volume_checks(rows, placed)
+    assert found[["scope", "expected", "actual", "passed"]].values.tolist() == [
+        ["costs", 3, 3, True], ["costs", 12, 12, True], ["marketing_spend", 4, 4, True], ["marketing_spend", 105, 105, True]]
+    book.engine.connection.execute("create or replace temp table mart_costs as select 24305 as month, 'cogs' as category, 7 as amount")
+    found = data_prep.volume_checks(rows, book.frame("summaries/placed"))
+    assert found.loc[~found["passed"], ["scope", "expected", "actual"]].values.tolist() == [["costs", 3, 2], ["costs", 12, 7]]
 
 
 def test_who_has_no_money_on_either_side_is_no_passed_trace():
