@@ -120,6 +120,15 @@ class TestReadiness:
         found = data_prep.sections({"transactions"}, columns, LEAST, evidence(**changes))
         assert section(found, "LTV and lifetimes")[:2] == ["partial" if said else "ready", said]
 
+    def test_before_a_run_lifetimes_are_not_called_ready(self):
+        known = "12 months of history, 30 customers, 5 customers who left: known after a run"
+        for columns, status, missing in (({"costs.amount", "customers.channel"}, "known after a run", known),
+                                         ({"costs.amount"}, "partial", f"customers.channel; {known}")):
+            found = data_prep.sections({"transactions"}, columns, LEAST)
+            assert section(found, "LTV and lifetimes")[:2] == [status, missing]
+        found = data_prep.sections({"customers"}, columns, LEAST)
+        assert section(found, "LTV and lifetimes") == ["impossible", "transactions or subscriptions", "the whole section"]
+
 
 class TestDrift:
     NOW = pd.DataFrame([("sales", "amount", 100, 0), ("sales", "colour", 100, 20), ("sales", "size", 100, 5)],
@@ -218,7 +227,8 @@ def test_spend_of_days_after_the_month_is_told_and_all_other_kept_money_is_in_th
     book = make(
         "2025-06", subscriptions=[{"customer_id": "ann", "plan_id": "pro", "unit_amount": 10, "interval": "month",
                                    "started_at": "2025-05-03"}],
-        marketing_spend=[dict(zip(["period_start", "period_end", "channel", "campaign", "amount"], row, strict=True)) for row in spend],
+        marketing_spend=[dict(zip(["period_start", "period_end", "channel", "campaign", "amount"], row, strict=True))
+                         for row in spend],
         costs=[{"month": f"2025-{month}-01", "category": category, "amount": amount} for month, category, amount in [
             ("05", "cogs", 3), ("05", "cogs", 4), ("06", "support", 5), ("06", "", 9), ("07", "cogs", 6)]])
     placed, rows = book.frame("summaries/placed"), book.frame("summaries/rows")
@@ -228,7 +238,8 @@ def test_spend_of_days_after_the_month_is_told_and_all_other_kept_money_is_in_th
     found = data_prep.volume_checks(rows, placed)
     assert found[["scope", "expected", "actual", "passed"]].values.tolist() == [
         ["costs", 3, 3, True], ["costs", 12, 12, True], ["marketing_spend", 4, 4, True], ["marketing_spend", 105, 105, True]]
-    book.engine.connection.execute("create or replace temp table mart_costs as select 24305 as month, 'cogs' as category, 7 as amount")
+    book.engine.connection.execute(  # the mart loses June, 24,306
+        "create or replace temp table mart_costs as select 24305 as month, 'cogs' as category, 7 as amount")
     found = data_prep.volume_checks(rows, book.frame("summaries/placed"))
     assert found.loc[~found["passed"], ["scope", "expected", "actual"]].values.tolist() == [["costs", 3, 2], ["costs", 12, 7]]
 

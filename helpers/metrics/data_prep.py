@@ -111,6 +111,7 @@ def sections(
     """One row a section of readiness.yaml: ready, partial or impossible, what is missing, what adding it unlocks.
 
     columns : `table.column` that the files have. evidence : what lifetimes rest on, one row; least : what they need of it.
+    Without evidence, as before a run, lifetimes are not called ready: it takes the marts to know who left.
     """
     rows = []
     for entry in read_yaml("readiness.yaml"):
@@ -120,7 +121,11 @@ def sections(
         for what, needed in least.items() if evidence is not None and "LTV" in entry["section"] else []:
             if (found := int(evidence[what].iloc[0])) < needed:
                 missing[f"{needed} {NAMED[what]} (found {found})"] = "verdicts on lifetimes and LTV, now indicative"
-        status = "partial" if missing else "ready"
+        unknown = evidence is None and "LTV" in entry["section"]
+        status = "partial" if missing else "known after a run" if unknown else "ready"
+        if unknown:
+            needed = ", ".join(f"{count} {NAMED[what]}" for what, count in least.items())
+            missing[f"{needed}: known after a run"] = "verdicts on lifetimes and LTV"
         if not given.intersection(tables):
             status, missing = "impossible", {entry["needs"]: "the whole section"}
         unlocks = dict.fromkeys(missing.values())
