@@ -149,7 +149,8 @@ def check(params: File, month: Month = None) -> None:
     from helpers.params import load_params
 
     book, shown = marts.check(load_params(params, month))
-    shown |= {"What each section can show": data_prep.sections(book.given, book.columns, book.least),
+    shown |= {"Rows rejected, by rule": data_prep.remedies(shown["Rows rejected, by rule"]),
+              "What each section can show": data_prep.sections(book.given, book.columns, book.least),
               "What each table unlocks": marts.readiness(book.params)}
     for title, table in shown.items():
         print(title, table.to_string(index=False) if len(table) else "none", sep="\n", end="\n\n")

@@ -97,6 +97,11 @@ def test_check_tells_rows_rejections_and_what_each_table_unlocks(tmp_path, monke
     assert [title for title in out.split("\n\n") if title.startswith("Rows rejected")] == [
         "Rows rejected, by rule\nnone", "Rows rejected, the first five of each\nnone"]
     assert "marketing_spend absent" in " ".join(out.split())
+    assert "30 customers, 5 customers who left: known after a run" in " ".join(out.split())  # there are 2: nothing is ready
+    (tmp_path / "t.csv").write_text("customer_id,transacted_at,amount\na,2025-06-01,10\nb,,5\nc,2025-06-02,many\n")
+    out = call(monkeypatch, capfd, "check", file)[1]
+    (told,) = [part for part in out.split("\n\n") if part.startswith("Rows rejected, by rule")]
+    assert all(remedy in told for remedy in ("Mend the cell; or say how the file writes it", "Fill the cell at the source"))
     (tmp_path / "t.csv").unlink()
     assert call(monkeypatch, capfd, "check", file)[0] == 1
 

@@ -8,6 +8,8 @@ import pytest
 
 from helpers.contracts import BELOW, TABLES
 from helpers.engine import template
+from helpers.inputs import history
+from helpers.marts import prepare
 from helpers.metrics import data_prep, hidden
 
 LEAST = {"months": 12, "customers": 30, "ends": 5}
@@ -118,6 +120,15 @@ class TestReadiness:
         found = data_prep.sections({"transactions"}, columns, LEAST, evidence(**changes))
         assert section(found, "LTV and lifetimes")[:2] == ["partial" if said else "ready", said]
 
+    def test_before_a_run_lifetimes_are_not_called_ready(self):
+        known = "12 months of history, 30 customers, 5 customers who left: known after a run"
+        for columns, status, missing in (({"costs.amount", "customers.channel"}, "known after a run", known),
+                                         ({"costs.amount"}, "partial", f"customers.channel; {known}")):
+            found = data_prep.sections({"transactions"}, columns, LEAST)
+            assert section(found, "LTV and lifetimes")[:2] == [status, missing]
+        found = data_prep.sections({"customers"}, columns, LEAST)
+        assert section(found, "LTV and lifetimes") == ["impossible", "transactions or subscriptions", "the whole section"]
+
 
 class TestDrift:
     NOW = pd.DataFrame([("sales", "amount", 100, 0), ("sales", "colour", 100, 20), ("sales", "size", 100, 5)],
@@ -139,45 +150,98 @@ class TestDrift:
         now = pd.DataFrame([("sales", "2025-03", 5, 50.0), ("sales", "2025-04", 6, 60.01), ("sales", "2025-05", 8, 70.0),
                             ("sales", "2025-06", 9, 90.0), ("usage", "2025-05", 4, np.nan), ("plans", "2025-05", 1, np.nan)],
                            columns=self.VOLUME)
-        assert data_prep.late(now, then).fillna(-1).values.tolist() == [
+        assert data_prep.late(now, then, "2025-06").fillna(-1).values.tolist() == [
             ["sales", "2025-04", 6, 6, 60.0, 60.01, pytest.approx(0.01)], ["sales", "2025-05", 7, 8, 70.0, 70.0, 0.0],
             ["usage", "2025-05", 3, 4, -1, -1, 0.0]]
 
     def test_a_month_that_came_or_went_is_told_and_the_windows_ends_are_not(self):
         then = pd.DataFrame([("sales", f"2025-0{n + 3}", 5 + n, 50.0 + 10 * n) for n in range(3)], columns=self.VOLUME)
         now = pd.DataFrame([("sales", "2025-04", 6, 60.0), ("sales", "2025-06", 8, 80.0)], columns=self.VOLUME)
-        assert data_prep.late(now, then).fillna(0).values.tolist() == [["sales", "2025-05", 7, 0, 70, 0, -70]]
-        assert data_prep.late(then, now.iloc[[0]].assign(period="2025-05")).values.tolist() == [
+        assert data_prep.late(now, then, "2025-06").fillna(0).values.tolist() == [["sales", "2025-05", 7, 0, 70, 0, -70]]
+        assert data_prep.late(then, now.iloc[[0]].assign(period="2025-05"), "2025-06").values.tolist() == [
             ["sales", "2025-05", 6, 7, 60, 70, 10]]
 
     def test_a_table_that_came_or_went_has_no_late_months(self):
         then = pd.DataFrame([("sales", "2025-05", 5, 50.0), ("costs", "2025-05", 1, 9.0)], columns=self.VOLUME)
         now = pd.DataFrame([("sales", "2025-05", 5, 50.0), ("usage", "2025-05", 1, np.nan)], columns=self.VOLUME)
-        assert data_prep.late(now, then).empty
+        assert data_prep.late(now, then, "2025-06").empty
 
-    def test_a_late_subscription_is_found_in_the_months_that_the_report_before_published(self, make):
-        rows = [{"customer_id": name, "plan_id": "pro", "unit_amount": 10, "interval": "month", "started_at": day}
-                for name, day in [("ann", "2025-03-05"), ("bob", "2025-05-20"), ("cy", "2025-06-02"), ("late", "2025-04-30")]]
-        costs = [{"month": "2025-04-01", "category": "cogs", "amount": 5}, {"month": "2025-05-01", "category": "cogs", "amount": 6}]
-        published = make("2025-05", subscriptions=rows[:2], costs=costs).frame("summaries/volume_by_table")
-        now = make("2025-06", subscriptions=rows, costs=[costs[0], costs[1] | {"amount": 8}]).frame("summaries/volume_by_table")
-        found = data_prep.late(now, published)
-        assert found.fillna("").values.tolist() == [
-            ["costs", "2025-05", 1, 1, 6, 8, 2], ["subscriptions", "2025-04", 0, 1, "", "", 0]]
-        none = self.NOW.iloc[:0]
-        assert data_prep.compared(self.NOW, published, none, found).endswith("0 columns changed; 2 past months of 2 tables changed.")
-        assert "not kept by table" in data_prep.compared(self.NOW, None, none, data_prep.late(now, None))
+    def test_a_month_that_was_missing_when_it_was_published_is_told_when_it_comes(self):
+        then = pd.DataFrame([("sales", "2025-03", 5, 50.0), ("sales", "2025-04", 6, 60.0)], columns=self.VOLUME)
+        now = pd.DataFrame([*then.to_numpy(), ("sales", "2025-05", 7, 70.0), ("sales", "2025-06", 8, 80.0)], columns=self.VOLUME)
+        assert data_prep.late(now, then, "2025-06").fillna(0).values.tolist() == [["sales", "2025-05", 0, 7, 0, 70, 70]]
+
+    @pytest.mark.parametrize("given", [["subscriptions", "costs"], ["subscriptions"]])
+    def test_late_and_changed_rows_are_named_against_the_table_that_was_published(self, tmp_path, write_params, given):
+        path = write_params(tmp_path, "2025-06", given, history=str(tmp_path / "out"))
+
+        def book(month, people, cost):
+            pd.DataFrame([{"subscription_id": name, "customer_id": name, "plan_id": "pro", "unit_amount": 10, "interval": "month",
+                           "started_at": day} for name, day in people]).to_csv(tmp_path / "subscriptions.csv", index=False)
+            pd.DataFrame([("2025-04-01", "cogs", 5), ("2025-05-01", "cogs", cost)],
+                         columns=["month", "category", "amount"]).to_csv(tmp_path / "costs.csv", index=False)
+            return prepare(str(path), month, str(tmp_path / "out" / "book" / month))
+
+        def compare(book):
+            tables = {name: book.frame(f"summaries/{name}") for name in ("columns", "volume_by_table")}
+            known = book.earlier("columns", ["table", "column", "rows", "empty"])
+            earlier = book.earlier("volume_by_table", self.VOLUME)
+            drift = data_prep.drift(tables["columns"], known)
+            late = data_prep.late(tables["volume_by_table"], earlier, book.params.report.month)
+            return tables, late.fillna("").values.tolist(), data_prep.compared(known, earlier, drift, late)
+
+        people = [("ann", "2025-03-05"), ("bob", "2025-05-20"), ("cy", "2025-06-02")]
+        may = book("2025-05", people[:2], 6)
+        tables, found, said = compare(may)
+        assert not found and said == "No report of the month before was found: there is nothing to compare with."
+        may.save("columns", tables["columns"])
+        assert "not kept by table" in compare(book("2025-06", people, 6))[2]
+        may.save("volume_by_table", tables["volume_by_table"])
+        june = book("2025-06", people, 6)
+        assert {"book/2025-05/tables/columns.csv", "book/2025-05/tables/volume_by_table.csv"} == {*history(june.params)}
+        assert compare(june)[1:] == ([], f"Compared with the report of the month before: 0 columns changed; "
+                                         f"0 past months of {len(given)} tables changed.")
+        changed = compare(book("2025-06", [*people, ("late", "2025-04-30")], 8))  # and 6.00 of May's costs are now 8.00
+        costs = [["costs", "2025-05", 1, 1, 6, 8, 2]] if "costs" in given else []
+        assert changed[1] == [*costs, ["subscriptions", "2025-04", 0, 1, "", "", 0]]
+        assert changed[2].endswith(f"{len(given)} past months of {len(given)} tables changed.")
 
     def test_without_an_earlier_report_nothing_is_told(self):
-        assert data_prep.drift(self.NOW, None).empty and data_prep.late(self.NOW, None).empty
+        assert data_prep.drift(self.NOW, None).empty and data_prep.late(self.NOW, None, "2025-06").empty
 
 
 def test_kept_rows_and_money_must_be_those_of_the_marts():
-    rows = pd.DataFrame([("transactions", "kept", 5, 50.0), ("transactions", "read", 7, 70.0), ("costs", "kept", 1, 9.0)],
+    rows = pd.DataFrame([("transactions", "kept", 5, 50.0), ("transactions", "read", 7, 70.0), ("costs", "kept", 0, np.nan)],
                         columns=["table", "stage", "rows", "amount"])
-    for volume, passed in (([2, 3], [True, True]), ([2, 2], [False, False])):
-        months = pd.DataFrame({"rows": volume, "amount": [10.0 * n for n in volume]})
-        assert data_prep.volume_checks(rows, months)["passed"].to_list() == passed
+    for held, passed in ((5, [True, True]), (4, [False, False])):
+        placed = pd.DataFrame([("costs", "in the marts", 0, 0.0), ("marketing_spend", "in the marts", 0, 0.0),
+                               ("transactions", "in the marts", held, 10.0 * held)], columns=["table", "place", "rows", "amount"])
+        found = data_prep.volume_checks(rows, placed).set_index("scope")["passed"]
+        assert found["transactions"].to_list() == passed and found["costs"].all() and "marketing_spend" not in found
+    assert data_prep.volume_checks(rows.iloc[:0], placed).empty
+
+
+def test_spend_of_days_after_the_month_is_told_and_all_other_kept_money_is_in_the_marts(make):
+    spend = [("2025-05-01", "2025-07-31", "ads", "", 92), ("2025-06-30", "2025-07-01", "ads", "", 5), ("2025-06-01", "2025-06-30",
+             "ads", "x", 7), ("2025-06-02", "2025-06-02", "ads", "x", 1), ("2025-07-01", "2025-07-31", "ads", "x", 400)]
+    book = make(
+        "2025-06", subscriptions=[{"customer_id": "ann", "plan_id": "pro", "unit_amount": 10, "interval": "month",
+                                   "started_at": "2025-05-03"}],
+        marketing_spend=[dict(zip(["period_start", "period_end", "channel", "campaign", "amount"], row, strict=True))
+                         for row in spend],
+        costs=[{"month": f"2025-{month}-01", "category": category, "amount": amount} for month, category, amount in [
+            ("05", "cogs", 3), ("05", "cogs", 4), ("06", "support", 5), ("06", "", 9), ("07", "cogs", 6)]])
+    placed, rows = book.frame("summaries/placed"), book.frame("summaries/rows")
+    assert placed.fillna(-1).values.tolist() == [
+        ["costs", "in the marts", 3, 12], ["marketing_spend", "falls after the month", -1, 33.5],  # 31 of 92 days, 1 of 2
+        ["marketing_spend", "in the marts", 4, 71.5], ["transactions", "in the marts", 0, 0]]      # 61 + 2.5 + 7 + 1
+    found = data_prep.volume_checks(rows, placed)
+    assert found[["scope", "expected", "actual", "passed"]].values.tolist() == [
+        ["costs", 3, 3, True], ["costs", 12, 12, True], ["marketing_spend", 4, 4, True], ["marketing_spend", 105, 105, True]]
+    book.engine.connection.execute(  # the mart loses June, 24,306
+        "create or replace temp table mart_costs as select 24305 as month, 'cogs' as category, 7 as amount")
+    found = data_prep.volume_checks(rows, book.frame("summaries/placed"))
+    assert found.loc[~found["passed"], ["scope", "expected", "actual"]].values.tolist() == [["costs", 3, 2], ["costs", 12, 7]]
 
 
 def test_who_has_no_money_on_either_side_is_no_passed_trace():

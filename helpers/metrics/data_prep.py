@@ -79,11 +79,16 @@ def row_checks(rows: pd.DataFrame) -> pd.DataFrame:
     return checks(pd.DataFrame(found, columns=["check", "scope", "expected", "actual", "tolerance"]))
 
 
-def volume_checks(rows: pd.DataFrame, volume: pd.DataFrame) -> pd.DataFrame:
-    """The kept transactions, as they were judged, are those of the mart's months, in rows and in money."""
-    kept = rows[(rows["table"] == "transactions") & (rows["stage"] == "kept")]
-    found = [(f"{what}: kept = in the marts", "transactions", kept[what].sum(), volume[what].sum(), tolerance)
-             for what, tolerance in (("rows", 0), ("amount", 0.005))]
+def volume_checks(rows: pd.DataFrame, placed: pd.DataFrame) -> pd.DataFrame:
+    """Kept rows, as they were judged, are those of the marts; so is their money, but for spend that falls after the month.
+
+    placed : from `summaries/placed`.
+    """
+    kept = rows[rows["stage"] == "kept"].set_index("table").fillna({"amount": 0})
+    held = placed.groupby("table")[["rows", "amount"]].sum()
+    found = [(check, table, kept.loc[table, what], held.loc[table, what], tolerance)
+             for table in held.index.intersection(kept.index) for check, what, tolerance in (
+                 ("rows: kept = in the marts", "rows", 0), ("amount: kept = in the marts or after the month", "amount", 0.005))]
     return checks(pd.DataFrame(found, columns=["check", "scope", "expected", "actual", "tolerance"]))
 
 
@@ -106,6 +111,7 @@ def sections(
     """One row a section of readiness.yaml: ready, partial or impossible, what is missing, what adding it unlocks.
 
     columns : `table.column` that the files have. evidence : what lifetimes rest on, one row; least : what they need of it.
+    Without evidence, as before a run, lifetimes are not called ready: it takes the marts to know who left.
     """
     rows = []
     for entry in read_yaml("readiness.yaml"):
@@ -115,7 +121,11 @@ def sections(
         for what, needed in least.items() if evidence is not None and "LTV" in entry["section"] else []:
             if (found := int(evidence[what].iloc[0])) < needed:
                 missing[f"{needed} {NAMED[what]} (found {found})"] = "verdicts on lifetimes and LTV, now indicative"
-        status = "partial" if missing else "ready"
+        unknown = evidence is None and "LTV" in entry["section"]
+        status = "partial" if missing else "known after a run" if unknown else "ready"
+        if unknown:
+            needed = ", ".join(f"{count} {NAMED[what]}" for what, count in least.items())
+            missing[f"{needed}: known after a run"] = "verdicts on lifetimes and LTV"
         if not given.intersection(tables):
             status, missing = "impossible", {entry["needs"]: "the whole section"}
         unlocks = dict.fromkeys(missing.values())
@@ -200,8 +210,8 @@ def drift(now: pd.DataFrame, then: pd.DataFrame | None, points: float = 0.05) ->
     return both.assign(what=what)[(what != "empty cells") | ((both["now"] - both["then"]).abs() > points)][columns]
 
 
-def late(now: pd.DataFrame, then: pd.DataFrame | None) -> pd.DataFrame:
-    """Past months of a table whose rows or money are not what was published; a table that came or went is told by `drift`.
+def late(now: pd.DataFrame, then: pd.DataFrame | None, period: str) -> pd.DataFrame:
+    """Months before `period` whose rows or money are not what was published; a table that came or went is told by `drift`.
 
     now, then : `table, period, rows, amount`, as `summaries/volume_by_table` has them; then: None without a report.
     """
@@ -212,7 +222,7 @@ def late(now: pd.DataFrame, then: pd.DataFrame | None) -> pd.DataFrame:
     both = then.merge(now, on=["table", "period"], how="outer", suffixes=("_then", "_now"), validate="one_to_one")
     both = both.fillna({"rows_then": 0, "rows_now": 0})
     both = both[both["table"].isin(first.index)]
-    both = both[both["period"].between(both["table"].map(first.max(axis=1)), then["period"].max())]
+    both = both[(both["period"] >= both["table"].map(first.max(axis=1))) & (both["period"] < period)]
     both = both.assign(change=both["amount_now"].fillna(0) - both["amount_then"].fillna(0))
     return both[(both["rows_now"] != both["rows_then"]) | (both["change"].abs() > 0.005)][columns].reset_index(drop=True)
 
