@@ -6,18 +6,20 @@ import re
 import shutil
 import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from queue import Empty
 from threading import Timer
 
 # nbformat reaches this optional module through jsonschema: 1.7 s of grammars at import, only to check URIs.
 sys.modules.setdefault("rfc3987_syntax", None)
 
 import nbformat  # noqa: E402
-from jupyter_client import AsyncKernelManager  # noqa: E402
+from jupyter_client import AsyncKernelClient, AsyncKernelManager  # noqa: E402
 from jupyter_client.provisioning import LocalProvisioner  # noqa: E402
 from nbclient.exceptions import DeadKernelError  # noqa: E402
 from papermill import clientwrap, engines, execute  # noqa: E402
@@ -48,12 +50,40 @@ class Provisioner(LocalProvisioner):
         self.pid = self.pgid = self.process.pid
         return self.connection_info
 
+    async def kill(self, restart: bool = False) -> None:
+        """As jupyter_client does, which then looks ten times a second only whether it has gone; that takes milliseconds."""
+        await super().kill(restart)
+        until = time.monotonic() + 1
+        while await self.poll() is None and time.monotonic() < until:
+            await asyncio.sleep(0.002)
+
+
+class Client(AsyncKernelClient):
+    """A client of a kernel that had no other one."""
+
+    async def wait_for_ready(self, timeout: float | None = None) -> None:
+        """Until the kernel answers, and its outputs arrive. Raises RuntimeError, as jupyter_client does, where it does not.
+
+        jupyter_client then listens a fifth of a second for what other clients have asked for; here there are none.
+        """
+        until = time.monotonic() + (timeout or 60)
+        while time.monotonic() < until:
+            self.kernel_info()
+            with suppress(Empty):
+                reply = await self.shell_channel.get_msg(timeout=1)
+                await self.iopub_channel.get_msg(timeout=0.2)
+                self._handle_kernel_info_reply(reply)
+                return
+            if not await self.is_alive():
+                raise RuntimeError("Kernel died before replying to kernel_info")
+        raise RuntimeError(f"Kernel did not answer in {timeout} seconds")
+
 
 def warm(run: Run, notebook: Notebook, ahead: bool) -> None:
     """Start a notebook's kernel; ahead of its time, while a processor has time for it, with all that the notebooks import."""
     if run.closed:
         raise InterruptedError("the run was stopped")
-    notebook.kernel, notebook.noise = AsyncKernelManager(kernel_name="python3"), tempfile.TemporaryFile()
+    notebook.kernel, notebook.noise = AsyncKernelManager(kernel_name="python3", client_factory=Client), tempfile.TemporaryFile()
     how = {"kernel_id": notebook.name, "kernel_spec": notebook.kernel.kernel_spec, "parent": notebook.kernel}
     notebook.kernel.provisioner = Provisioner(**how)
     notebook.kernel.provisioner.zygote, notebook.kernel.provisioner.ahead = run.zygote, ahead

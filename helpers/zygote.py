@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from select import select
@@ -106,19 +107,19 @@ def serve(link: socket.socket) -> None:
     """Fork kernels until the other side closes the link; then end them."""
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")  # as ipykernel does, before it is imported
     sys.modules["debugpy"] = None  # no debugger enters a run, and each kernel would take a fifth of a second to import it
-    run, later, living = os.getppid(), [*LATER], set()
+    run, later, living = os.getppid(), [*(partial(import_module, module) for module in LATER), first_use], set()
     for module in FIRST:
         import_module(module)
     while os.getppid() == run:  # else the run was killed
         if later and not select([link], [], [], 0)[0]:
-            import_module(later.pop(0))
+            later.pop(0)()
             continue
         message, files, *_ = socket.recv_fds(link, 1 << 16, 1)
         if not message:
             break
         request = json.loads(message)
         while request.get("whole") and later:
-            import_module(later.pop(0))
+            later.pop(0)()
         if "poll" in request:
             pid, code = os.waitpid(request["poll"], os.WNOHANG) if request["poll"] in living else (request["poll"], 0)
             living -= {pid}
@@ -136,6 +137,18 @@ def serve(link: socket.socket) -> None:
         link.sendall(json.dumps(answer).encode() + b"\n")
     for pid in living:
         os.killpg(pid, signal.SIGKILL)
+    os._exit(0)  # to take down what was imported would cost the run a tenth of a second
+
+
+def first_use() -> None:
+    """A chart and a table, for what is read and prepared at the first ones only: fonts, styles, templates, definitions."""
+    import pandas
+    from helpers import charts, contracts, tables
+
+    contracts.definitions()
+    table = pandas.DataFrame({"month": ["2025-01", "2025-02"], "value": [1.0, 2.0]})
+    figure = charts.lines(table, x="month", y="value", title="Value", unit="count", target=1.0)
+    charts.captioned(figure, "By month", "Line, 2 months", tables.show_table(table, "By month"))
 
 
 def fork() -> int:
