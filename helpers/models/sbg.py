@@ -65,6 +65,17 @@ def fit_counts(t, n, d, customers: int) -> Sbg:
         slopes = np.array([d.sum() / alpha - (n / both).sum(), ((n - d) / stay).sum() - (n / both).sum()])
         return value / customers, slopes * np.exp(theta) / customers
 
+    def curvature(theta):
+        """Minus the Hessian: every term is linear in α or β but for the logs of their sums with t."""
+        alpha, beta = np.exp(theta)
+        stay, both = beta + t - 1, alpha + beta + t - 1
+        among, left = n / both, (n - d) / stay
+        mixed = alpha * beta * (among / both).sum()
+        first = alpha * (among * (1 - alpha / both)).sum()
+        second = beta * (among * (1 - beta / both)).sum() - beta * (left * (1 - beta / stay)).sum()
+        return np.array([[first, -mixed], [-mixed, second]]) / customers
+
+    objective.information = curvature  # `information` asks for it
     theta, mean = maximise(objective, np.array([0.0, np.log(n.sum() / d.sum() - 1)]))
     precision = customers * information(objective, theta)
     known = np.linalg.eigvalsh(precision)[0] > ROOM**-2  # else one hazard fits all: large values, right ratio
