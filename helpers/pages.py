@@ -246,3 +246,11 @@ def entry(name: str) -> dict:
 def overlap(one: pd.Series, other: pd.Series) -> bool:
     """Whether two estimates' intervals have a value in common; False where either has none."""
     return bool(one["low"] <= other["high"] and other["low"] <= one["high"])
+
+
+def rehearse() -> None:
+    """A chart and a table, for what is read and prepared at the first ones only: fonts, styles, templates, definitions."""
+    definitions()
+    table = pd.DataFrame({"month": ["2025-01", "2025-02"], "value": [1.0, 2.0]})
+    figure = charts.lines(table, x="month", y="value", title="Value", unit="count", target=1.0)
+    charts.captioned(figure, "By month", "Line, 2 months", tables.show_table(table, "By month"))

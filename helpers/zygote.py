@@ -107,9 +107,10 @@ def serve(link: socket.socket) -> None:
     """Fork kernels until the other side closes the link; then end them."""
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")  # as ipykernel does, before it is imported
     sys.modules["debugpy"] = None  # no debugger enters a run, and each kernel would take a fifth of a second to import it
-    run, later, living = os.getppid(), [*(partial(import_module, module) for module in LATER), first_use], set()
+    run, later, living = os.getppid(), [*(partial(import_module, module) for module in LATER)], set()
     for module in FIRST:
         import_module(module)
+    later.append(import_module("helpers.pages").rehearse)
     while os.getppid() == run:  # else the run was killed
         if later and not select([link], [], [], 0)[0]:
             later.pop(0)()
@@ -138,17 +139,6 @@ def serve(link: socket.socket) -> None:
     for pid in living:
         os.killpg(pid, signal.SIGKILL)
     os._exit(0)  # to take down what was imported would cost the run a tenth of a second
-
-
-def first_use() -> None:
-    """A chart and a table, for what is read and prepared at the first ones only: fonts, styles, templates, definitions."""
-    import pandas
-    from helpers import charts, contracts, tables
-
-    contracts.definitions()
-    table = pandas.DataFrame({"month": ["2025-01", "2025-02"], "value": [1.0, 2.0]})
-    figure = charts.lines(table, x="month", y="value", title="Value", unit="count", target=1.0)
-    charts.captioned(figure, "By month", "Line, 2 months", tables.show_table(table, "By month"))
 
 
 def fork() -> int:
