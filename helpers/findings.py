@@ -101,6 +101,14 @@ def bridge(table: pd.DataFrame, name: str, unit: str, formats: Formats = PLAIN) 
     return f"{text}: {' against '.join(parts)}" if parts else text
 
 
+def built(table: pd.DataFrame, unit: str, formats: Formats = PLAIN) -> str:
+    """What makes the last total of the first: its two largest steps. table : as in `bridge`."""
+    first, last = (f"{row.label} {_brief(row.value, unit, formats)}" for row in table.iloc[[0, -1]].itertuples())
+    changes = table[table["kind"] == "change"].sort_values("value", key=lambda of: -of.abs(), kind="stable").head(2)
+    parts = [_step(step, unit, formats) for step in changes.to_dict("records") if step["value"]]
+    return f"{first}, {last}: {', '.join(parts)}" if parts else f"{first}, {last}"
+
+
 def rungs(table: pd.DataFrame, unit: str, formats: Formats = PLAIN) -> str:
     """What the last total of a ladder leaves of the first, and what takes most. table : as in `bridge`."""
     totals, lost = table[table["kind"] == "total"], table[(table["kind"] == "change") & (table["value"] < 0)]

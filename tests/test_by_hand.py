@@ -13,7 +13,7 @@ import pytest
 from helpers import verdicts
 from helpers.contracts import definitions
 from helpers.marts import prepare
-from helpers.metrics import data_prep, frame, ltv_cac, pricing, retention, rfm
+from helpers.metrics import data_prep, frame, ltv_cac, parts_checks, pricing, retention, rfm
 from helpers.metrics.spread import definition_spread
 
 NONE = math.nan
@@ -288,6 +288,16 @@ def test_no_metric_is_left_out(odd_metrics):
 def test_nothing_of_a_fitted_model_is_in_them(odd_metrics, alike_metrics):
     for metrics, period, seen in ((odd_metrics, "2024-04", 1), (alike_metrics, "2024-06", 6)):
         assert metrics.loc[("ltv", period), "method"] == f"seen to month {seen}, 0% of the value extrapolated by sBG"
+
+
+def test_parts_of_the_odd_dozen_make_the_whole(odd):
+    months, cohorts = odd.frame("summaries/months"), odd.frame("summaries/cohorts").query("age == 0").set_index("cohort")
+    found = pd.concat([
+        pricing.tier_checks(odd.frame("summaries/tier_states"), months, odd.labels),
+        data_prep.revenue_checks(odd.frame("summaries/revenue_bridge"), months, odd.labels),
+        parts_checks("cohorts", cohorts["customers"], months.set_index("month")["acquired"], odd.labels)])
+    assert len(found) == 5 * 13 and found["passed"].all(), found[~found["passed"]]
+    assert (found.groupby("check")["expected"].sum() > 0).all()  # nothing is compared with nothing
 
 
 def test_lives_of_the_odd_dozen(odd):

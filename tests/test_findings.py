@@ -118,6 +118,14 @@ def test_a_bridge_names_what_moved_it_most():
     assert findings.bridge(still, "MRR", "USD") == "MRR stayed at 100.00 USD"
 
 
+def test_a_last_total_is_told_by_the_two_steps_that_made_most_of_it():
+    table = steps(("MRR", 100.0, "total"), ("days", -3.0, "change"), ("deferred", -20.0, "change"), ("invoiced", 77.0, "total"),
+                  ("other", 9.0, "change"), ("net revenue", 86.0, "total"))
+    assert findings.built(table, "USD") == "MRR 100.00 USD, net revenue 86.00 USD: deferred −20.00 USD, other +9.00 USD"
+    still = steps(("MRR", 5.0, "total"), ("days", 0.0, "change"), ("net revenue", 5.0, "total"))
+    assert findings.built(still, "USD") == "MRR 5.00 USD, net revenue 5.00 USD"
+
+
 def test_a_ladder_says_what_is_left_and_what_took_most():
     table = steps(("revenue", 2000.0, "total"), ("costs", -500.0, "change"), ("gifts", 10.0, "change"),
                   ("margin", 1510.0, "total"), ("CAC", -600.0, "change"), ("left", 910.0, "total"))

@@ -244,6 +244,61 @@ def test_spend_of_days_after_the_month_is_told_and_all_other_kept_money_is_in_th
     assert found.loc[~found["passed"], ["scope", "expected", "actual"]].values.tolist() == [["costs", 3, 2], ["costs", 12, 7]]
 
 
+class TestRevenueBridge:
+    """June 2025 by hand, and what its lines are in the months around it."""
+
+    LINES = [  # id, day, amount, type, item_type, service_start, service_end
+        ("a", "2025-06-16", 30, "sale", "subscription", "2025-06-16", "2025-07-16"),      # 15 of 30 days
+        ("b", "2025-06-01", 365, "sale", "subscription", "2025-06-01", "2026-06-01"),     # 30 of 365 days
+        ("c", "2025-05-16", 31, "sale", "subscription", "2025-05-16", "2025-06-16"),      # invoiced in May, 15 of 31 days
+        ("d", "2025-06-20", 7, "sale", "addon", "", ""),                                  # no period: on its day
+        ("e", "2025-06-20", 11, "sale", "one_off", "", ""),
+        ("f", "2025-06-21", -5, "refund", "subscription", "", ""),
+        ("g", "2025-06-03", 60, "sale", "subscription", "2025-06-01", "2025-06-30"),      # told by its last day: all of June
+        ("h", "2025-06-16", -10, "adjustment", "subscription", "2025-06-16", "2025-07-16"),
+        ("i", "2025-06-10", 99, "sale", "subscription", "2025-07-01", "2025-08-01"),      # in advance: nothing of June
+        ("j", "2025-05-31", 10, "sale", "subscription", "2025-05-31 23:59:59", "2025-06-30 23:59:59"),  # May 31st to June's end
+    ]
+
+    @pytest.fixture
+    def book(self, make):
+        names = "transaction_id transacted_at amount type item_type service_start service_end".split()
+        return make(
+            "2025-06", subscriptions=[{"customer_id": "ann", "plan_id": "pro", "unit_amount": 30, "interval": "month",
+                                       "started_at": "2025-06-16"}],
+            transactions=[dict(zip(names, line, strict=True)) | {"customer_id": "ann"} for line in self.LINES])
+
+    def test_june_by_hand(self, book):
+        june = book.frame("summaries/revenue_bridge").set_index("period").loc["2025-06"]
+        due = 15 + 30 + 15 + 60 - 5 + 10 * 30 / 31
+        assert june.drop(["month", "within_month", "recognised", "deferred"]).to_dict() == {
+            "mrr": 30, "without_period": 7, "invoiced": 30 + 365 + 7 + 60 - 10 + 99, "other": 11, "refunds": -5, "revenue": 557}
+        assert june["within_month"] == pytest.approx(due - 30, abs=1e-4)
+        assert june["recognised"] == pytest.approx(due + 7, abs=1e-4)
+        assert june["deferred"] == pytest.approx(551 - due - 7, abs=1e-4)
+
+    def test_what_is_not_due_in_a_month_is_due_in_another(self, book):
+        found = book.frame("summaries/revenue_bridge").set_index("period")
+        assert list(found.index) == ["2025-05", "2025-06"]  # nothing was known before
+        assert found.loc["2025-05", "recognised"] == pytest.approx(16 + 10 / 31, abs=1e-4)
+        left = 15 + 335 - 5 + 99  # of a, b, h and i after June
+        assert found["deferred"].sum() == pytest.approx(left, abs=1e-3)
+
+    def test_its_steps_lead_from_mrr_to_the_revenue_of_all_pages(self, book):
+        bridged, months = book.frame("summaries/revenue_bridge"), book.frame("summaries/months")
+        steps, found = data_prep.revenue_steps(bridged), data_prep.revenue_checks(bridged, months, book.labels)
+        assert steps["value"].iloc[[0, -1]].to_list() == [30, 557]
+        changes = steps.loc[steps["kind"] == "change", "value"].sum()
+        assert changes == pytest.approx(527) and found["passed"].all() and found["expected"].to_list() == [41, 557] * 2
+        off = data_prep.revenue_checks(bridged.assign(other=12.0), months.assign(revenue_unattributed=[0.0, 1.0]), book.labels)
+        assert off["passed"].to_list() == [False, False, True, False]
+
+    def test_a_book_without_sales_or_subscriptions_has_no_steps(self, make):
+        book = make("2025-06", transactions=[{"customer_id": "ann", "transacted_at": "2025-06-02", "amount": 5}])
+        assert book.frame("summaries/revenue_bridge")[["mrr", "recognised", "other", "revenue"]].values.tolist() == [[0, 0, 5, 5]]
+        assert data_prep.revenue_steps(book.frame("summaries/revenue_bridge").head(0))["value"].eq(0).all()
+
+
 def test_who_has_no_money_on_either_side_is_no_passed_trace():
     trace = pd.DataFrame([("ann", 2, 9.0, 9.0), ("bob", 0, 0.0, 0.0), ("cy", 0, 0.0, 4.0), ("di", 1, 5.0, 4.0)],
                          columns=["customer_id", "transaction_rows", "amount_in_source", "revenue_in_mart"])

@@ -74,6 +74,23 @@ class TestScorecard:
         assert card.loc["mystery", "customers"] == 3 and pd.isna(card.loc["mystery", "plan_name"])
 
 
+class TestParts:
+    MONTHS = pd.DataFrame({"month": [24305, 24306], "active_end": [3, 4], "mrr_end": [30.0, 50.0]})
+    LABELS = {24305: "2025-05", 24306: "2025-06"}
+
+    def test_tiers_add_up_to_the_company(self):
+        moves = pd.DataFrame([
+            (24305, "a", 2, 20.0), (24305, "b", 1, 10.0), (24306, "a", 3, 30.0), (24306, "b", 1, 20.00390625), (24306, "(churned)", 7, 0.0),
+            (24306, "(paused)", 2, 0.0)], columns=["month", "to_plan", "customers", "mrr_end"])
+        found = pricing.tier_checks(moves, self.MONTHS, self.LABELS)
+        assert found[["scope", "expected", "actual", "passed"]].values.tolist() == [
+            ["2025-05", 3, 3, True], ["2025-06", 4, 4, True], ["2025-05", 30, 30, True], ["2025-06", 50, 50.00390625, True]]
+        lost = pricing.tier_checks(moves.drop(index=[2]), self.MONTHS, self.LABELS)
+        assert lost["passed"].to_list() == [True, False, True, False]
+        assert not pricing.tier_checks(moves.head(2), self.MONTHS, self.LABELS)["passed"].all()  # a month without any tier
+        assert pricing.tier_checks(moves.head(0), self.MONTHS, self.LABELS).empty  # sales alone
+
+
 class TestMigration:
     def test_money_at_the_end_and_of_those_who_left_at_the_start(self, book):
         table = pricing.migration(book, 6).set_index(["from_plan", "to_plan"])

@@ -67,3 +67,13 @@ def checks(table: pd.DataFrame) -> pd.DataFrame:
     difference = table["actual"] - table["expected"]
     full = table.assign(difference=difference, passed=difference.abs() <= table["tolerance"])
     return full[["check", "scope", "expected", "actual", "difference", "tolerance", "passed"]]
+
+
+def parts_checks(check: str, parts: pd.Series, whole: pd.Series, labels: dict[int, str], tolerance: float = 0) -> pd.DataFrame:
+    """Checks that the parts of an additive measure make the whole, of each of the last 13 months of `whole`.
+
+    parts, whole : sums by the index of their month; a month without parts has none, so 0.
+    """
+    whole = whole.astype(float).tail(13)
+    return checks(pd.DataFrame({"check": check, "scope": whole.index.map(labels), "expected": whole.to_numpy(),
+                                "actual": parts.astype(float).reindex(whole.index, fill_value=0).to_numpy(), "tolerance": tolerance}))

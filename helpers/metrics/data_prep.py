@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from helpers.contracts import NAMED, read_yaml
-from helpers.metrics import checks, frame, metric
+from helpers.metrics import checks, frame, metric, parts_checks
 
 REMEDIES = {  # how a rule begins -> what to do; of two that fit, the later one
     "cannot be read": "Mend the cell; or say how the file writes it: decimal, dayfirst, columns.",
@@ -28,6 +28,11 @@ REMEDIES = {  # how a rule begins -> what to do; of two that fit, the later one
     "no rate on or before its day": "Add an earlier rate of this currency to fx_rates.",
     "refund above zero": "Write refunds with a minus.",
     "internal customer": "Nothing: policy internal_customers leaves them out, count keeps them.",
+}
+BRIDGE = {  # columns of summaries/revenue_bridge: what the waterfall calls them, and how it draws them
+    "mrr": ("MRR at the end", "total"), "within_month": ("not all month", "change"), "without_period": ("no period", "change"),
+    "recognised": ("recognised", "total"), "deferred": ("deferred", "change"), "invoiced": ("invoiced", "total"),
+    "other": ("other sales", "change"), "refunds": ("refunds", "change"), "revenue": ("net revenue", "total"),
 }
 LABELS = {"read": "read", "kept": "kept", "rejected": "rejected", "after_as_of": "after the month"}
 
@@ -90,6 +95,25 @@ def volume_checks(rows: pd.DataFrame, placed: pd.DataFrame) -> pd.DataFrame:
              for table in held.index.intersection(kept.index) for check, what, tolerance in (
                  ("rows: kept = in the marts", "rows", 0), ("amount: kept = in the marts or after the month", "amount", 0.005))]
     return checks(pd.DataFrame(found, columns=["check", "scope", "expected", "actual", "tolerance"]))
+
+
+def revenue_steps(bridged: pd.DataFrame) -> pd.DataFrame:
+    """The last month of `summaries/revenue_bridge` as the steps of a waterfall: `label`, `value`, `kind`."""
+    last = bridged.iloc[-1] if len(bridged) else pd.Series(0.0, index=[*BRIDGE])
+    return pd.DataFrame([(label, float(last[name]), kind) for name, (label, kind) in BRIDGE.items()], columns=["label", "value", "kind"])
+
+
+def revenue_checks(bridged: pd.DataFrame, months: pd.DataFrame, labels: dict[int, str]) -> pd.DataFrame:
+    """The steps from MRR, and the customers' revenue with that of nobody, make the net revenue that all pages show, by month.
+
+    bridged, months : from `summaries/revenue_bridge` and `summaries/months`.
+    """
+    whole, changes = months.set_index("month"), [name for name, (_, kind) in BRIDGE.items() if kind == "change"]
+    steps = bridged.set_index("month")[["mrr", *changes]].sum(axis=1)
+    return pd.concat([
+        parts_checks("revenue: steps from MRR add up to all", steps, whole["revenue"], labels, 0.005),
+        parts_checks("revenue: customers and unattributed add up to all", whole["revenue_known"] + whole["revenue_unattributed"],
+                     whole["revenue"], labels, 0.005)])
 
 
 def trace_checks(trace: pd.DataFrame) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from helpers.metrics import proportions, share
+from helpers.metrics import parts_checks, proportions, share
 from helpers.models.intervals import pooled_rate
 
 PARTS = ["value", "low", "high", "n"]
@@ -48,6 +48,15 @@ def migration(states: pd.DataFrame, month: int) -> pd.DataFrame:
     now = states[states["month"] == month]
     table = now.assign(mrr=now["mrr_end"].where(~now["to_plan"].isin(["(churned)", "(paused)"]), now["mrr_start"]))
     return table.groupby(["from_plan", "to_plan"], as_index=False)[["customers", "mrr"]].sum()
+
+
+def tier_checks(states: pd.DataFrame, months: pd.DataFrame, labels: dict[int, str]) -> pd.DataFrame:
+    """Customers and MRR of all tiers make those of the company, by month. states, months : from their summaries."""
+    tiers = states[~states["to_plan"].isin(["(paused)", "(churned)"])].groupby("month")[["customers", "mrr_end"]].sum()
+    whole = months.set_index("month") if len(states) else months.set_index("month").head(0)  # sales alone know no tiers
+    return pd.concat([
+        parts_checks("active customers: tiers add up to all", tiers["customers"], whole["active_end"], labels),
+        parts_checks("mrr: tiers add up to all, by month", tiers["mrr_end"], whole["mrr_end"], labels, 0.005)])
 
 
 def migration_matrix(table: pd.DataFrame, order: list[str]) -> pd.DataFrame:
