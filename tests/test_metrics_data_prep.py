@@ -354,3 +354,110 @@ def test_spellings_that_differ_by_case_or_blanks_are_listed_with_customers_and_s
         ["channel", "search", "Search", 1, 90], ["channel", "search", "search", 2, 10],
         ["country", "us", "US", 3, 0], ["country", "us", "us", 1, 0],
         ["plan", "pro", "Pro", 1, 0], ["plan", "pro", "pro", 2, 0]]
+
+
+def sale(who: str, day: str, amount: float = 10, **more) -> dict:
+    return {"customer_id": who, "transacted_at": f"{day} 10:00:00", "amount": amount, **more}
+
+
+def shown(value: float, unit: str) -> str:
+    return f"{value:.0%}" if unit == "share" else f"{value:,.0f}"
+
+
+class TestUnmatched:
+    COLUMNS = ["table", "customer_id", "rows", "first_day", "last_day", "amount", "nearest"]
+    KNOWN = [{"customer_id": name} for name in ("C-42", "A.1", "A1", "17", "---", "ann")]
+    SALES = [sale("ann", "2024-05-01"), sale("c0042", "2024-05-02", 30), sale("c0042", "2024-05-07", -10), sale("a-1", "2024-05-03"),
+             sale("", "2024-05-04", 99), sale("=1+1", "2024-05-05", -50), sale("0017", "2024-04-01", 5),
+             sale("late", "2024-06-01", 500), sale("...", "2024-05-06", 1)]
+    TOUCHES = [{"touch_id": number, "customer_id": who, "programme": "care", "touched_at": "2024-05-09", "cost": cost}
+               for number, (who, cost) in enumerate([("17", 3), ("0017", 3), ("0017", 4)])]
+    TICKETS = [{"ticket_id": number, "customer_id": "<b>", "opened_at": "2024-05-10"} for number in range(2)]
+
+    def found(self, book) -> list[list]:
+        frame = book.frame("summaries/unmatched")
+        days = {name: frame[name].astype(str).str[:10] for name in ("first_day", "last_day")}
+        return frame.assign(**days).fillna({"amount": -1, "nearest": ""})[self.COLUMNS].values.tolist()
+
+    @pytest.mark.parametrize("step", [1, -1])
+    def test_ids_that_customers_does_not_know_are_listed_by_money_in_whatever_order_rows_come(self, make, step):
+        """Nobody is no id, and June comes later; a-1 could be A.1 or A1, and an id of dots alone is like no other."""
+        book = make("2024-05", customers=self.KNOWN[::step], transactions=self.SALES[::step], touches=self.TOUCHES[::step],
+                    support_tickets=self.TICKETS[::step])
+        assert self.found(book) == [
+            ["transactions", "=1+1", 1, "2024-05-05", "2024-05-05", -50, ""],
+            ["transactions", "c0042", 2, "2024-05-02", "2024-05-07", 20, "C-42"],
+            ["transactions", "a-1", 1, "2024-05-03", "2024-05-03", 10, ""],
+            ["touches", "0017", 2, "2024-05-09", "2024-05-09", 7, "17"],
+            ["transactions", "0017", 1, "2024-04-01", "2024-04-01", 5, "17"],
+            ["transactions", "...", 1, "2024-05-06", "2024-05-06", 1, ""],
+            ["support_tickets", "<b>", 2, "2024-05-10", "2024-05-10", -1, ""]]
+        frame = book.save("unmatched", book.frame("summaries/unmatched"))
+        assert frame["place"].to_list() == [1, 2, 3, 4, 5, 6, 7] and set(frame["found"]) == {7}
+        lines = (book.run_dir / "tables" / "unmatched.csv").read_text().splitlines()
+        assert lines[1].startswith("1,transactions,'=1+1,")
+        said = data_prep.strangers(frame, shown, True)
+        assert said.startswith("Ids that customers does not know, counted in each table: 7. 3 of those listed would be")
+
+    def test_at_most_a_thousand_are_listed_and_all_are_counted(self, make):
+        """1,003 of one sale each; x1003 has two, so it comes first, and of equal ones those that sort last are left out."""
+        names = [f"x{number:04}" for number in range(1, 1004)]
+        found = make("2024-05", customers=[{"customer_id": "ann"}], transactions=[
+            *(sale(name, "2024-05-02", 4) for name in names[::-1]), sale("x1003", "2024-05-03", 0)]).frame("summaries/unmatched")
+        assert found["customer_id"].to_list() == ["x1003", *names[:999]] and set(found["found"]) == {1003}
+        assert data_prep.strangers(found, shown, True) == (
+            "Ids that customers does not know, counted in each table: 1,003; the first 1,000 are listed.")
+
+    def test_with_all_known_or_no_customers_given_nothing_is_listed_and_that_is_said(self, make):
+        all_known = make("2024-05", customers=self.KNOWN, transactions=self.SALES[:1]).frame("summaries/unmatched")
+        assert all_known.empty and data_prep.strangers(all_known, shown, True) == "customers knows every id of the other tables."
+        none_given = make("2024-05", transactions=self.SALES).frame("summaries/unmatched")
+        assert none_given.empty and data_prep.strangers(none_given, shown, False).startswith("No table of customers is given")
+
+    def test_a_table_of_customers_without_a_row_knows_nobody(self, make):
+        late = [{"customer_id": "ann", "created_at": "2024-06-01"}]
+        assert self.found(make("2024-05", customers=late, transactions=self.SALES[:1])) == [
+            ["transactions", "ann", 1, "2024-05-01", "2024-05-01", 10, ""]]
+
+    def test_a_spelling_that_is_folded_into_a_known_one_is_no_stranger(self, make):
+        assert self.found(make("2024-05", customers=self.KNOWN, transactions=[sale("ANN", "2024-05-01"), sale("17.0", "2024-05-01")])) == []
+
+
+class TestOutliers:
+    def rows(self, frame) -> list[list]:
+        return frame.assign(paid_on=frame["paid_on"].astype(str).str[:10])[
+            ["transaction_id", "customer_id", "paid_on", "amount", "currency", "times_median"]].values.tolist()
+
+    @pytest.mark.parametrize("step", [1, -1])
+    def test_amounts_beyond_the_outer_fence_of_ratios_are_listed_by_sign_the_largest_first(self, make, step):
+        """Of eleven sales Q1 = 10, the median 15, Q3 = 20: the fence is 20 · (20 / 10)³ = 160, and ten medians are 150.
+
+        Of five refunds both quartiles and the median are 2, so the fence is 2 and ten medians, 20, decide. 160 is on the fence, -20 on ten medians: inside.
+        A failed payment and an amount of 0 are none of them.
+        """
+        amounts = [5, 10, 10, 10, 15, 15, 20, 20, 20, 160, 160.01, -2, -2, -2, -2, -20.01, 0]
+        sales = [sale(f"c{at}", f"2024-05-{at + 1:02}", amount, transaction_id=f"T{at:02}") for at, amount in enumerate(amounts)]
+        sales.append(sale("zed", "2024-05-20", 9999, transaction_id="T99", status="failed"))
+        frame = make("2024-05", transactions=sales[::step]).frame("summaries/outliers")
+        assert self.rows(frame) == [["T10", "c10", "2024-05-11", 160.01, "USD", 160.01 / 15],
+                                    ["T15", "c15", "2024-05-16", -20.01, "USD", 20.01 / 2]]
+        # 160.01 - 20.01 = 140 of 445.01 - 28.01 = 417
+        assert frame[["place", "found"]].values.tolist() == [[1, 2], [2, 2]] and set(frame["revenue_share"]) == {140 / 417}
+        assert data_prep.extremes(frame, shown) == (
+            "Amounts far beyond the others of their sign: 2. They are kept, and they hold 34% of all revenue.")
+
+    def test_a_hundred_are_listed_and_all_are_counted_and_ties_go_by_id(self, make):
+        """400 of 1 and 101 of 11: eleven medians, all of one size. 1,111 of 1,511 is their revenue."""
+        sales = [sale("ann", "2024-05-01", 11 if at < 101 else 1, transaction_id=f"T{at:03}") for at in range(501)]
+        frame = make("2024-05", transactions=sales[::-1]).frame("summaries/outliers")
+        assert frame["transaction_id"].to_list() == [f"T{at:03}" for at in range(100)] and set(frame["found"]) == {101}
+        assert data_prep.extremes(frame, shown) == (
+            "Amounts far beyond the others of their sign: 101; the 100 largest are listed. They are kept, and they hold 74% of all revenue.")
+
+    def test_a_book_of_subscriptions_has_no_amounts_and_a_book_without_revenue_no_share(self, make):
+        subs = [{"customer_id": "ann", "plan_id": "pro", "unit_amount": 10, "interval": "month", "started_at": "2024-05-10"}]
+        none = make("2024-05", subscriptions=subs).frame("summaries/outliers")
+        assert none.empty and data_prep.extremes(none, shown) == "No amount lies far beyond the others of its sign."
+        back = [sale("ann", "2024-05-01", amount) for amount in (-1, -1, -1, -11)]
+        assert data_prep.extremes(make("2024-05", transactions=back).frame("summaries/outliers"), shown) == (
+            "Amounts far beyond the others of their sign: 1. They are kept.")

@@ -61,7 +61,7 @@ FUNCTIONS = {
 MACRO_FUNCTIONS = {"last_day", "regexp_like", "regexp_replace", "regexp_extract", "timezone", "replace", "floor", "length", "nullif",
                    "strptime", "try_strptime", "to_seconds", "trim"}
 READING = {"as_text", "as_naive", "as_time", "signed", "as_number", "as_whole", "as_flag", "as_id"}
-MACRO_NAMES = READING | {"folded_id", "without_tag", "month_of", "second_of", "monthly", "nearest_units", "movement", "at_rate",
+MACRO_NAMES = READING | {"folded_id", "bare_id", "without_tag", "month_of", "second_of", "monthly", "nearest_units", "movement", "at_rate",
                          "months_lived", "term_of", "times", "rfm_score", "recency_score", "away_for",
                          "whole_months", "reads_as_total", "days_before", "in_service"}
 FORBIDDEN = (exp.Interval, exp.Pivot, exp.Unnest, exp.Placeholder, exp.Parameter, exp.WithinGroup)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pandas as pd
 
 from helpers.contracts import NAMED, read_yaml
@@ -127,6 +129,29 @@ def remedies(rejections: pd.DataFrame) -> pd.DataFrame:
     """The rejections, each with what to do about it."""
     told = {rule: text for name, text in REMEDIES.items() for rule in rejections["rule"] if str(rule).startswith(name)}
     return rejections.assign(remedy=rejections["rule"].map(told))
+
+
+def strangers(unmatched: pd.DataFrame, number: Callable[[int, str], str], given: bool) -> str:
+    """How many ids the table customers does not know, in a sentence. unmatched : from `summaries/unmatched`."""
+    if not given:
+        return "No table of customers is given: there is nothing to hold ids against."
+    if unmatched.empty:
+        return "customers knows every id of the other tables."
+    found, near = unmatched["found"].iloc[0], unmatched["nearest"].notna().sum()
+    listed = f"; the first {number(len(unmatched), 'count')} are listed" if found > len(unmatched) else ""
+    hint = (f" {number(near, 'count')} of those listed would be one id of customers without punctuation and leading zeros: "
+            "nearest names it, and nothing is joined by it.") if near else ""
+    return f"Ids that customers does not know, counted in each table: {number(found, 'count')}{listed}.{hint}"
+
+
+def extremes(outliers: pd.DataFrame, number: Callable[[float, str], str]) -> str:
+    """How many amounts are kept though they lie far beyond the others, in a sentence. outliers : from `summaries/outliers`."""
+    if outliers.empty:
+        return "No amount lies far beyond the others of its sign."
+    found, share = outliers[["found", "revenue_share"]].iloc[0]
+    listed = f"; the {number(len(outliers), 'count')} largest are listed" if found > len(outliers) else ""
+    held = f", and they hold {number(share, 'share')} of all revenue" if pd.notna(share) else ""
+    return f"Amounts far beyond the others of their sign: {number(found, 'count')}{listed}. They are kept{held}."
 
 
 def sections(

@@ -48,6 +48,9 @@ create or replace macro times(amount, other) as cast(cast(amount as decimal(20, 
 -- one spelling of an id: without case and runs of blanks; an address without its +tag
 create or replace macro folded_id(written) as lower(regexp_replace(written, '\s+', ' ', 'g'));
 create or replace macro without_tag(written) as regexp_replace(written, '^([^@+]+)\+[^@]*@', '\1@');
+-- an id without punctuation, and without the zeros before its numbers: C-0042 and c42 are c42
+create or replace macro bare_id(written) as nullif(
+    regexp_replace(regexp_replace(lower(written), '[^\p{L}\p{N}]', '', 'g'), '(^|[^0-9])0+([0-9])', '\1\2', 'g'), '');
 create or replace macro month_of(moment) as extract(year from moment) * 12 + extract(month from moment);
 create or replace macro second_of(moment) as
     extract(hour from moment) * 3600 + extract(minute from moment) * 60 + cast(floor(extract(second from moment)) as integer);
