@@ -362,7 +362,7 @@ def load_mart(run_dir: str | Path, name: str) -> pd.DataFrame:
     pandas_rows = (load_params(settings_file).policy if settings_file.is_file() else Policy()).pandas_rows
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.parquet"))) or "none yet; 01_data_prep makes them"
-        raise ReportError(f"There is no mart {name}", [f"known: {known}"])
+        raise ReportError(f"Mart {name}", [f"it is not there; known: {known}"])
     rows = Engine().connection.read_parquet(str(path))
     if len(rows) > pandas_rows:
         remedy = "Write a query under helpers/sql that summarises it, or raise policy.pandas_rows."

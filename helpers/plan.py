@@ -87,9 +87,14 @@ class Run:
         """Take away what a good month makes useless: failed and broken-off runs, settings, notebooks that are gone."""
         for folder in (self.failed, self.work):
             shutil.rmtree(folder, ignore_errors=True)
+        self.put_away()
+        self.cache.prune([notebook.name for notebook in notebooks])
+
+    def put_away(self) -> None:
+        """Take away what notebooks were given to work with, each apart from its neighbours."""
+        shutil.rmtree(self.work / "running", ignore_errors=True)
         for left in self.work.parent.glob(f"{self.work.name}.*.yaml"):
             left.unlink()
-        self.cache.prune([notebook.name for notebook in notebooks])
 
     def tell(self, notebook: Notebook, status: str, note: str = "") -> None:
         notebook.status = status

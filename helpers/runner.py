@@ -100,7 +100,7 @@ def make(run: Run, stages: list[list[Notebook]], jobs: int, only: bool, pdf: boo
     (run.work / "notebooks").mkdir(parents=True)
     (run.work / "params.yaml").write_text(to_yaml(run.params, run.named), encoding="utf-8")
     execute_all(run, stages, jobs)
-    shutil.rmtree(run.work / "running", ignore_errors=True)
+    run.put_away()
     with run.clock("pages"):
         render(run, chosen)
     if pdf and not any(notebook.error for notebook in chosen):

@@ -780,3 +780,22 @@ def test_references_tell_what_names_nothing(make):
     found = make("2024-04", customers=people, marketing_spend=spend, **tables).frame("summaries/references")
     assert found.head(2).drop(columns="refers_to").values.tolist() == [
         ["customers", "referred_by", 5, 4, 5, "x1, x2, x3"], ["marketing_spend", "channel", 2, 1, 1, "tv"]]
+
+
+class TestLoadMart:
+    def test_a_mart_as_a_frame(self, make):
+        book = make("2025-06", transactions=[sale("ann", "2025-06-02"), sale("bob", "2025-06-03", 4)])
+        frame = marts.load_mart(book.run_dir, "customer_months")
+        assert frame.set_index("customer_id")["revenue"].to_dict() == {"ann": 10, "bob": 4}
+
+    def test_an_unknown_one_is_told_with_those_that_are_there(self, make):
+        book = make("2025-06", transactions=[sale("ann", "2025-06-02")])
+        with pytest.raises(ReportError, match="(?s)^Mart customer_month .*it is not there; known: .*customer_months"):
+            marts.load_mart(book.run_dir, "customer_month")
+
+    def test_more_rows_than_the_policy_allows_are_refused(self, make):
+        book = make("2025-06", transactions=[sale(f"c{number}", "2025-06-02") for number in range(3)])
+        text = book.params.file.read_text().replace("policy: {}", "policy: {pandas_rows: 2}")
+        (book.run_dir / "params.yaml").write_text(text)
+        with pytest.raises(ReportError, match="Mart customers has 3 rows, more than 2"):
+            marts.load_mart(book.run_dir, "customers")

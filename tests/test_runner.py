@@ -188,6 +188,11 @@ def test_a_failure_leaves_the_last_good_month_untouched(bad):
     assert bytes_below(where["out"] / "toy" / "2025-06") == before
 
 
+def test_a_failure_leaves_no_settings_of_its_notebooks_behind(bad):
+    left = (bad[0]["out"] / ".work" / "toy").iterdir()
+    assert not [path for path in left if path.suffix == ".yaml"]
+
+
 def test_a_failure_skips_the_summary_and_not_its_neighbours(bad):
     where, _, _, events = bad
     last = {name: status for name, status, _ in events}
