@@ -66,7 +66,8 @@ class Client(AsyncKernelClient):
 
         jupyter_client then listens a fifth of a second for what other clients have asked for; here there are none.
         """
-        until = time.monotonic() + (timeout or 60)
+        timeout = 60 if timeout is None else timeout
+        until = time.monotonic() + timeout
         while time.monotonic() < until:
             self.kernel_info()
             with suppress(Empty):

@@ -249,7 +249,7 @@ def overlap(one: pd.Series, other: pd.Series) -> bool:
 
 
 def rehearse() -> None:
-    """A chart and a table, for what is read and prepared at the first ones only: fonts, styles, templates, definitions."""
+    """Draw a chart and a table for nobody: what only the first ones read and prepare is then there for those that follow."""
     definitions()
     table = pd.DataFrame({"month": ["2025-01", "2025-02"], "value": [1.0, 2.0]})
     figure = charts.lines(table, x="month", y="value", title="Value", unit="count", target=1.0)

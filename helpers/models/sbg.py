@@ -66,7 +66,7 @@ def fit_counts(t, n, d, customers: int) -> Sbg:
         return value / customers, slopes * np.exp(theta) / customers
 
     def curvature(theta):
-        """Minus the Hessian: every term is linear in α or β but for the logs of their sums with t."""
+        """Minus the Hessian of the same by log alpha and log beta."""
         alpha, beta = np.exp(theta)
         stay, both = beta + t - 1, alpha + beta + t - 1
         among, left = n / both, (n - d) / stay
