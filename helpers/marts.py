@@ -141,8 +141,16 @@ class Book:
         return frame
 
     def add(self, kind: str, page: str, frame: pd.DataFrame) -> pd.DataFrame:
-        """Keep a page's part of `metrics` or `checks` until 06_summary collects them."""
-        write_csv(frame, self.run_dir / "parts" / kind / f"{page}.csv")
+        """Keep a page's part of `metrics` or `checks` until 06_summary collects them.
+
+        Raises ReportError where a part of that name holds others, which would be lost.
+        """
+        path, name = self.run_dir / "parts" / kind / f"{page}.csv", kind.removesuffix("s")
+        lost = {*read_csv(path)[name]} - {*frame[name]} if path.is_file() else set()
+        if lost:
+            remedy = f"Give this one a name of its own, such as {page}_more; or, where those shall go, delete {path}."
+            raise ReportError(f"The {kind} of {page}", [f"would be written again, without {', '.join(sorted(lost)[:5])}"], remedy)
+        write_csv(frame, path)
         return frame
 
     def collect(self, kind: str) -> pd.DataFrame:

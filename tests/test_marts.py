@@ -799,3 +799,20 @@ class TestLoadMart:
         (book.run_dir / "params.yaml").write_text(text)
         with pytest.raises(ReportError, match="Mart customers has 3 rows, more than 2"):
             marts.load_mart(book.run_dir, "customers")
+
+
+class TestParts:
+    def test_a_part_that_would_lose_others_is_refused(self, make):
+        book = make("2025-06", transactions=[sale("ann", "2025-06-02")])
+        first = pd.DataFrame({"metric": ["orders", "arpu"], "value": [1.0, 10.0]})
+        book.add("metrics", "02_ltv_cac", first)
+        with pytest.raises(ReportError, match="(?s)metrics of 02_ltv_cac.*without arpu, orders.*02_ltv_cac_more"):
+            book.add("metrics", "02_ltv_cac", first.assign(metric="mine"))
+        book.add("metrics", "02_mine", first.assign(metric="mine"))
+        assert book.collect("metrics")["metric"].to_list() == ["orders", "arpu", "mine", "mine"]
+
+    def test_a_cell_that_is_run_again_writes_its_part_again(self, make):
+        book = make("2025-06", transactions=[sale("ann", "2025-06-02")])
+        for value in (1.0, 2.0):
+            book.add("checks", "01_data_prep", pd.DataFrame({"check": ["rows"], "actual": [value]}))
+        assert book.collect("checks")["actual"].to_list() == [2.0]
