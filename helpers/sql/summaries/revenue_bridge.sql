@@ -23,17 +23,17 @@ invoiced as (
     group by month
 ),
 periods as (
-    select * from lines where recurs and not is_refund and spread
+    select cast(revenue as decimal(28, 12)) as amount, from_on, until_on from lines where recurs and not is_refund and spread
 ),
 due as (                                             -- what is due until each month end, less what was at its beginning: parts add up
     select
         c.month,
         sum(
-            monthly(p.revenue, cast(date_diff('day', p.from_on, least(p.until_on, cast(c.month_end as date))) as decimal(4, 0)),
+            monthly(p.amount, cast(date_diff('day', p.from_on, least(p.until_on, cast(c.month_end as date))) as decimal(4, 0)),
                     cast(date_diff('day', p.from_on, p.until_on) as decimal(4, 0)))
             - case
                 when p.from_on < cast(c.month_start as date)
-                    then monthly(p.revenue, cast(date_diff('day', p.from_on, cast(c.month_start as date)) as decimal(4, 0)),
+                    then monthly(p.amount, cast(date_diff('day', p.from_on, cast(c.month_start as date)) as decimal(4, 0)),
                                  cast(date_diff('day', p.from_on, p.until_on) as decimal(4, 0)))
                 else 0
             end
