@@ -61,12 +61,11 @@ class Provisioner(LocalProvisioner):
 class Client(AsyncKernelClient):
     """A client of a kernel that had no other one."""
 
-    async def wait_for_ready(self, timeout: float | None = None) -> None:
+    async def wait_for_ready(self, timeout: float = 60) -> None:
         """Until the kernel answers, and its outputs arrive. Raises RuntimeError, as jupyter_client does, where it does not.
 
         jupyter_client then listens a fifth of a second for what other clients have asked for; here there are none.
         """
-        timeout = 60 if timeout is None else timeout
         until = time.monotonic() + timeout
         while time.monotonic() < until:
             self.kernel_info()

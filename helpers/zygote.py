@@ -107,7 +107,7 @@ def serve(link: socket.socket) -> None:
     """Fork kernels until the other side closes the link; then end them."""
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")  # as ipykernel does, before it is imported
     sys.modules["debugpy"] = None  # no debugger enters a run, and each kernel would take a fifth of a second to import it
-    run, later, living = os.getppid(), [*(partial(import_module, module) for module in LATER)], set()
+    run, later, living = os.getppid(), [partial(import_module, module) for module in LATER], set()
     for module in FIRST:
         import_module(module)
     later.append(import_module("helpers.pages").rehearse)
