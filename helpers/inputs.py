@@ -18,8 +18,8 @@ from helpers.params import Params, as_written
 
 HERE = Path(__file__).parent
 # What a run reads of which month before.
-HISTORY = (("columns", 1), ("decisions", 1), ("definitions", 1), ("metrics", 1), ("metrics", 12), ("volume_by_table", 1),
-           *(("forecast_12m", months) for months in range(1, 13)))
+HISTORY = (("columns", 1), ("decisions", 1),
+           *((table, months) for table in ("definitions", "forecast_12m", "metrics", "volume_by_table") for months in range(1, 13)))
 PACKAGES = ("ltv-report", "duckdb", "matplotlib", "nbconvert", "numpy", "pandas", "papermill", "scipy", "seaborn")
 
 

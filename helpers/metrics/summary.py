@@ -13,6 +13,7 @@ from helpers.models.intervals import next_value
 CARDS = ["active_customers", "nrr_12m", "grr_12m", "ltv_to_cac", "payback_months", "ltv", "logo_churn_rate", "repeat_rate",
          "average_order_value", "arpu"]
 FORECAST = ["metric", "made_in", "period", "value", "low", "high", "actual", "inside"]
+RESTATED = ["period", "metric", "dimension", "member", "unit", "published", "now", "difference", "outside", "cause"]
 LEVERS = ["lever", "now", "unit", "step", "gain_12m", "customers", "how"]
 YEAR = np.arange(1, 13)
 
@@ -32,6 +33,36 @@ def trend(metrics: pd.DataFrame) -> pd.DataFrame:
     """Company-wide rows of `trend_metric` by month."""
     found = metrics[(metrics["dimension"] == "all") & (metrics["metric"] == trend_metric(metrics))]
     return found.sort_values("period", ignore_index=True)
+
+
+def restated(now: pd.DataFrame, then: pd.DataFrame, period: str) -> pd.DataFrame:
+    """Figures of an earlier month that today's data give otherwise than its report published them: columns RESTATED but the cause.
+
+    now, then : metrics.csv of this month and of the report of `period`; held against each other is what both say of it.
+    `outside`: whether today's figure lies outside the published interval, None without one. What differs in the tenth digit alone
+    is the same.
+    """
+    key = ["metric", "dimension", "member", "period"]
+    both = then[then["period"] == period].merge(now, on=key, suffixes=("_then", ""), validate="one_to_one")
+    both = both.rename(columns={"value_then": "published", "value": "now"})
+    same = np.isclose(both["published"], both["now"], rtol=1e-9, atol=1e-9, equal_nan=True)
+    inside = both["now"].between(both["low_then"], both["high_then"])
+    bounded = both[["now", "low_then", "high_then"]].notna().all(axis=1)
+    both = both.assign(difference=both["now"] - both["published"], outside=(~inside).astype(object).where(bounded, None))
+    return both[~same][RESTATED[:-1]].reset_index(drop=True)
+
+
+def restated_by(metrics: pd.Series, changed: pd.DataFrame, then: dict[str, int], now: dict[str, int]) -> list[str]:
+    """What may have restated each of these metrics: its definition, the rows of the months then published, or neither.
+
+    changed : from `data_prep.late`, of the months that the earlier report held. then, now : the versions of definitions.
+    """
+    of, rows, before = changed["table"], changed["rows_now"], changed["rows_then"]
+    kinds = np.select([of == "fx_rates", rows < before, rows == before, changed["change"] < 0],
+                      ["FX", "rows gone", "data", "refunds"], "late rows")
+    told = [kind for kind in ("late rows", "refunds", "data", "rows gone", "FX") if kind in {*kinds}]
+    own = [["definition"] if then.get(metric, now[metric]) != now[metric] else [] for metric in metrics]
+    return [", ".join(version + told) or "settings or code" for version in own]
 
 
 def moves(metrics: pd.DataFrame, movements: pd.DataFrame, period: str) -> pd.DataFrame:
