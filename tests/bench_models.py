@@ -38,7 +38,7 @@ select customer_id, transacted_at, cast(transacted_at as date) as day, cast(10 a
     true as sale, true as bought, true as opens_order
 from transactions"""
 SPELLS = """
-select *, true as started_at, cast(null as text) as first_plan_id, cast(null as text) as segment,
+select *, true as started_at, 1 as first_term, cast(null as text) as first_plan_id, cast(null as text) as segment,
     cast(null as text) as country, cast(null as text) as channel
 from spells"""
 HISTORY = """
@@ -97,7 +97,7 @@ def rfm(engine: Engine, transactions: pd.DataFrame) -> pd.DataFrame:
 def survival(engine: Engine, spells: pd.DataFrame) -> pd.DataFrame:
     engine.register("spells", spells)
     engine.connection.sql(SPELLS).create_view("mart_customers")
-    return kaplan_meier(engine.frame("summaries/survival"))
+    return kaplan_meier(engine.frame("summaries/survival", dimensions=[]))
 
 
 def timed(job, frame: pd.DataFrame) -> tuple[float, pd.DataFrame]:
