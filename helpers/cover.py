@@ -12,11 +12,8 @@ from markupsafe import escape
 
 from helpers import charts, findings, tables, verdicts
 from helpers.contracts import BOOKS, definitions
-from helpers.metrics import data_prep, summary
 from helpers.pages import Page
 
-PUBLISHED = "metric dimension member period value low high".split()
-VOLUME = "table period rows amount".split()
 DECIDED = "rule decision owner due_on metric value unit".split()  # what is read of last month's decisions
 
 
@@ -87,27 +84,16 @@ def definitions_changed(page: Page) -> HTML:
     return page.table(changed, "Definitions changed since last month: figures before and after do not compare")
 
 
-def restated(page: Page, metrics: pd.DataFrame) -> HTML:
-    """What the reports of the last twelve months published of their own month and today's data give otherwise, and why."""
-    book, found, known = page.book, [], {name: entry["version"] for name, entry in definitions().items()}
-    volume = book.read("volume_by_table")
-    for ago in range(1, 13):
-        if (then := book.earlier("metrics", PUBLISHED, ago)) is None:
-            continue
-        period, after = (str(pd.Period(page.period, "M") - months) for months in (ago, ago - 1))
-        rows, versions = summary.restated(metrics, then, period), book.earlier("definitions", ["metric", "version"], ago)
-        versions = {} if versions is None else dict(zip(versions["metric"], versions["version"], strict=True))
-        late = data_prep.late(volume, book.earlier("volume_by_table", VOLUME, ago), after)
-        found.append(rows.assign(cause=summary.restated_by(rows["metric"], late, versions, known)))
-    table = book.save("restated", pd.concat([pd.DataFrame(columns=summary.RESTATED), *found], ignore_index=True))
-    if not found:
+def restated(page: Page, table: pd.DataFrame, reports: int) -> HTML:
+    """What earlier reports published of their own month and today's data give otherwise. table : from `summary.restated`."""
+    if not reports:
         return tables.paragraph("No report of the last twelve months was published before this one: there is nothing to restate.")
     if table.empty:
-        return tables.paragraph(f"Today's data give every figure that {len(found)} earlier reports published of their month as it was.")
+        return tables.paragraph(f"All that was published in the last twelve months (reports: {reports}) reads the same by today's data.")
     whole = table[table["dimension"] == "all"].drop(columns=["dimension", "member"])
     whole = whole.assign(**{side: page.texts(whole, side) for side in ("published", "now", "difference")}).drop(columns="unit")
-    note = (f"{page.number(len(table), 'count')} figures of {len(found)} earlier reports read otherwise by today's data, "
-            f"{page.number(len(whole), 'count')} of them of the whole company. What was published stands as it is.")
+    note = (f"Figures of earlier reports that read otherwise: {page.number(len(table), 'count')}, of the whole company "
+            f"{page.number(len(whole), 'count')}; earlier reports: {reports}.")
     return page.table(whole, "Published figures that today's data give otherwise", {"period": "date"}, limit=30, note=note)
 
 

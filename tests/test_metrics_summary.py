@@ -159,3 +159,56 @@ def test_a_metric_of_lifetimes_is_indicative_where_the_history_is_thin():
     known = {name: {"unit": "money", "needs": "subscriptions"} for name in ("ltv", "mrr")}
     found = summary.readiness(rows, known, "2025-06", 30, "2 months of history").set_index("metric")
     assert found[["status", "why"]].values.tolist() == [["indicative", "2 months of history"], ["ready", ""]]
+
+
+class TestRestated:
+    """The reports of April and May were published; MRR of May is 1,000 by the data of June."""
+
+    VERSIONS = {"mrr": 1, "arpu": 1}
+    METRICS = pd.DataFrame([("mrr", "all", "all", "2025-04", 900.0), ("mrr", "all", "all", "2025-05", 1000.0),
+                            ("mrr", "plan", "Pro", "2025-05", 400.0), ("mrr", "all", "all", "2025-06", 1100.0)],
+                           columns=["metric", "dimension", "member", "period", "value"]).assign(unit="USD", low=np.nan, high=np.nan)
+    VOLUME = pd.DataFrame([("transactions", "2025-05", 10, 990.0), ("transactions", "2025-06", 11, 1100.0)],
+                          columns=summary.PUBLISHED["volume_by_table"])
+
+    def report(self, *rows, volume=(("transactions", "2025-05", 10, 990.0),), version=1):
+        return {"metrics": pd.DataFrame(rows, columns=summary.PUBLISHED["metrics"]).astype({"low": float, "high": float}),
+                "volume_by_table": pd.DataFrame(volume, columns=summary.PUBLISHED["volume_by_table"]),
+                "definitions": pd.DataFrame([("mrr", version)], columns=["metric", "version"])}
+
+    def rows(self, published, metrics=None):
+        metrics = self.METRICS if metrics is None else metrics
+        return summary.restated(metrics, self.VOLUME, self.VERSIONS, published, "2025-06").to_numpy().tolist()
+
+    def test_each_report_is_asked_for_its_own_month_alone(self):
+        may = self.report(["mrr", "all", "all", "2025-05", 990.0, 980.0, 995.0], ["mrr", "all", "all", "2025-04", 5.0, None, None],
+                          ["mrr", "plan", "Gone", "2025-05", 7.0, None, None])
+        april = self.report(["mrr", "all", "all", "2025-04", 850.0, 800.0, 950.0])
+        none = dict.fromkeys(summary.PUBLISHED)
+        assert self.rows({1: may, 2: april, 3: none}) == [
+            ["2025-05", "mrr", "all", "all", "USD", 990.0, 1000.0, 10.0, True, "settings or code"],
+            ["2025-04", "mrr", "all", "all", "USD", 850.0, 900.0, 50.0, False, "settings or code"]]
+
+    def test_another_order_of_adding_up_restates_nothing(self):
+        assert self.rows({1: self.report(["mrr", "all", "all", "2025-05", 1000.0 + 1e-8, None, None])}) == []
+
+    def test_a_figure_that_is_no_longer_known_is_restated(self):
+        lost = self.METRICS.assign(value=self.METRICS["value"].mask(self.METRICS["period"] == "2025-05"))
+        found = self.rows({1: self.report(["mrr", "all", "all", "2025-05", 1000.0, 1.0, 2.0])}, lost)
+        assert [(np.isnan(row[6]), row[8]) for row in found] == [(True, None)]
+
+    @pytest.mark.parametrize(("cause", "volume", "version"), [
+        ("late rows", [("transactions", "2025-05", 9, 900.0)], 1),
+        ("refunds", [("transactions", "2025-05", 9, 999.0)], 1),
+        ("data", [("transactions", "2025-05", 10, 980.0)], 1),
+        ("rows gone", [("transactions", "2025-05", 11, 995.0)], 1),
+        ("definition", [("transactions", "2025-05", 10, 990.0)], 0),
+        ("definition, late rows", [("transactions", "2025-05", 9, 900.0)], 0),
+    ])
+    def test_the_cause_is_what_the_tables_of_both_reports_tell(self, cause, volume, version):
+        then = self.report(["mrr", "all", "all", "2025-05", 990.0, None, None], volume=volume, version=version)
+        assert [row[-2:] for row in self.rows({1: then})] == [[None, cause]]
+
+    def test_a_report_that_kept_no_rows_or_definitions_is_compared_all_the_same(self):
+        then = self.report(["mrr", "all", "all", "2025-05", 990.0, None, None]) | {"volume_by_table": None, "definitions": None}
+        assert [row[-1] for row in self.rows({1: then})] == ["settings or code"]

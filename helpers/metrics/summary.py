@@ -7,12 +7,15 @@ import pandas as pd
 
 from helpers.contracts import LIFETIMES
 from helpers.metrics import checks
+from helpers.metrics.data_prep import late
 from helpers.metrics.retention import bridge
 from helpers.models.intervals import next_value
 
 CARDS = ["active_customers", "nrr_12m", "grr_12m", "ltv_to_cac", "payback_months", "ltv", "logo_churn_rate", "repeat_rate",
          "average_order_value", "arpu"]
 FORECAST = ["metric", "made_in", "period", "value", "low", "high", "actual", "inside"]
+PUBLISHED = {"metrics": ["metric", "dimension", "member", "period", "value", "low", "high"],
+             "volume_by_table": ["table", "period", "rows", "amount"], "definitions": ["metric", "version"]}
 RESTATED = ["period", "metric", "dimension", "member", "unit", "published", "now", "difference", "outside", "cause"]
 LEVERS = ["lever", "now", "unit", "step", "gain_12m", "customers", "how"]
 YEAR = np.arange(1, 13)
@@ -35,34 +38,44 @@ def trend(metrics: pd.DataFrame) -> pd.DataFrame:
     return found.sort_values("period", ignore_index=True)
 
 
-def restated(now: pd.DataFrame, then: pd.DataFrame, period: str) -> pd.DataFrame:
-    """Figures of an earlier month that today's data give otherwise than its report published them: columns RESTATED but the cause.
+def restated(metrics: pd.DataFrame, volume: pd.DataFrame, versions: dict[str, int],
+             published: dict[int, dict[str, pd.DataFrame | None]], period: str) -> pd.DataFrame:
+    """Figures that earlier reports published of their own month and that today's data give otherwise: columns RESTATED.
 
-    now, then : metrics.csv of this month and of the report of `period`; held against each other is what both say of it.
-    `outside`: whether today's figure lies outside the published interval, None without one. What differs in the tenth digit alone
-    is the same.
+    metrics, volume, versions : of this report: its metrics, volume_by_table, and the version of each definition.
+    published : by months ago, the tables and columns PUBLISHED of an earlier report, None for one that it did not keep.
+    `outside`: whether today's figure lies outside the published interval, None without one. `cause`: see `_causes`. What differs
+    in the tenth digit alone is the same.
     """
-    key = ["metric", "dimension", "member", "period"]
-    both = then[then["period"] == period].merge(now, on=key, suffixes=("_then", ""), validate="one_to_one")
-    both = both.rename(columns={"value_then": "published", "value": "now"})
-    same = np.isclose(both["published"], both["now"], rtol=1e-9, atol=1e-9, equal_nan=True)
-    inside = both["now"].between(both["low_then"], both["high_then"])
-    bounded = both[["now", "low_then", "high_then"]].notna().all(axis=1)
-    both = both.assign(difference=both["now"] - both["published"], outside=(~inside).astype(object).where(bounded, None))
-    return both[~same][RESTATED[:-1]].reset_index(drop=True)
+    key, found = ["metric", "dimension", "member", "period"], [pd.DataFrame(columns=RESTATED)]
+    for ago, report in published.items():
+        if (then := report["metrics"]) is None:
+            continue
+        month, after = (str(pd.Period(period, "M") - months) for months in (ago, ago - 1))
+        both = then[then["period"] == month].drop_duplicates(key).merge(metrics, on=key, suffixes=("_then", ""))
+        both = both.rename(columns={"value_then": "published", "value": "now"})
+        both = both[~np.isclose(both["published"], both["now"], rtol=1e-9, atol=1e-9, equal_nan=True)]
+        inside = both["now"].between(both["low_then"], both["high_then"])
+        bounded = both[["now", "low_then", "high_then"]].notna().all(axis=1)
+        cause = _causes(both["metric"], late(volume, report["volume_by_table"], after), report["definitions"], versions)
+        outside = (~inside).astype(object).where(bounded, None)
+        both = both.assign(difference=both["now"] - both["published"], outside=outside, cause=cause)
+        found.append(both[RESTATED])
+    return pd.concat(found, ignore_index=True)
 
 
-def restated_by(metrics: pd.Series, changed: pd.DataFrame, then: dict[str, int], now: dict[str, int]) -> list[str]:
-    """What may have restated each of these metrics: its definition, the rows of the months then published, or neither.
+def _causes(metrics: pd.Series, changed: pd.DataFrame, then: pd.DataFrame | None, versions: dict[str, int]) -> list[str]:
+    """What may have restated each of these metrics: another version of it, other rows of months then published, or neither.
 
-    changed : from `data_prep.late`, of the months that the earlier report held. then, now : the versions of definitions.
+    changed : from `late`. then : the definitions then, `metric, version`.
     """
-    of, rows, before = changed["table"], changed["rows_now"], changed["rows_then"]
-    kinds = np.select([of == "fx_rates", rows < before, rows == before, changed["change"] < 0],
+    rows, before = changed["rows_now"], changed["rows_then"]
+    kinds = np.select([changed["table"] == "fx_rates", rows < before, rows == before, changed["change"] < 0],
                       ["FX", "rows gone", "data", "refunds"], "late rows")
     told = [kind for kind in ("late rows", "refunds", "data", "rows gone", "FX") if kind in {*kinds}]
-    own = [["definition"] if then.get(metric, now[metric]) != now[metric] else [] for metric in metrics]
-    return [", ".join(version + told) or "settings or code" for version in own]
+    known = {} if then is None else dict(zip(then["metric"], then["version"], strict=True))
+    other = [known.get(metric, versions[metric]) != versions[metric] for metric in metrics]
+    return [", ".join(["definition"] * new + told) or "settings or code" for new in other]
 
 
 def moves(metrics: pd.DataFrame, movements: pd.DataFrame, period: str) -> pd.DataFrame:
