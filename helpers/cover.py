@@ -91,7 +91,8 @@ def restated(page: Page, table: pd.DataFrame, reports: int) -> HTML:
     if table.empty:
         return tables.paragraph(f"All that was published in the last twelve months (reports: {reports}) reads the same by today's data.")
     whole = table[table["dimension"] == "all"].drop(columns=["dimension", "member"])
-    whole = whole.assign(**{side: page.texts(whole, side) for side in ("published", "now", "difference")}).drop(columns="unit")
+    whole = whole.assign(**{side: page.texts(whole, side) for side in ("published", "now", "difference")})
+    whole = whole.drop(columns="unit").reset_index(drop=True)
     note = (f"Figures of earlier reports that read otherwise: {page.number(len(table), 'count')}, of the whole company "
             f"{page.number(len(whole), 'count')}; earlier reports: {reports}.")
     return page.table(whole, "Published figures that today's data give otherwise", {"period": "date"}, limit=30, note=note)

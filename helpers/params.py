@@ -139,6 +139,12 @@ class Report(Section):
     date_format: Literal["iso", "short", "medium", "long"] = Field("iso", description="iso: 2025-06-30; else the locale's")
 
 
+class Expect(Section):
+    files: int | None = Field(None, ge=1, le=10**6, description="files of the source")
+    rows: int | None = Field(None, ge=0, le=10**12, description="rows of all its files")
+    amount: float | None = Field(None, ge=-1e15, le=1e15, description="sum of their amounts, in report.currency")
+
+
 class Source(Section):
     path: str | None = Field(None, min_length=1, description="file, folder or glob, relative to this file; or package://name/path")
     url: Url | None = Field(None, repr=False, description="for path: postgresql://… or duckdb:///file, secrets as ${NAME}")
@@ -152,6 +158,7 @@ class Source(Section):
     dayfirst: bool | None = Field(None, description="03/04/2025 is 3 April (true) or March 4 (false)")
     timezone: Zone | None = Field(None, description="zone of times without offset; report.timezone if not set")
     sheet: str | None = Field(None, description="Excel sheet; the first if not set")
+    expect: Expect | None = Field(None, description="control totals: what the sender counted, checked against what was read")
 
 
 class Policy(Section):
@@ -256,6 +263,11 @@ class Params(Section):
     def has_subscriptions(self) -> bool:
         """Whether there is MRR: from a table of subscriptions, or from invoices."""
         return "subscriptions" in self.sources or self.policy.mrr_source == "invoices"
+
+    @property
+    def control_totals(self) -> dict[str, dict[str, float]]:
+        """By table, what its sender counted: `files`, `rows`, `amount`, as far as that was told."""
+        return {name: source.expect.model_dump(exclude_none=True) for name, source in self.sources.items() if source.expect}
 
     @property
     def tables(self) -> dict[str, Table]:
@@ -373,7 +385,7 @@ def unknown_names(values: dict[str, Any], rules: dict[str, Any]) -> list[str]:
 
 
 def contradictions(values: dict[str, Any], rules: dict[str, Any]) -> list[str]:
-    """A status that nobody signed; settings of RFM that its cut-offs lack, or do not use; names of dimensions that are taken;
+    """A status that nobody signed; control totals of money where there is none; settings of RFM that its cut-offs lack, or do not use; names of dimensions that are taken;
     rules whose `low`, set here or in rules.yaml, is better than their `target`.
     """
     problems, split = [], as_written(values, ("dimensions",))
@@ -383,6 +395,8 @@ def contradictions(values: dict[str, Any], rules: dict[str, Any]) -> list[str]:
         if name in taken():
             problems.append(f"dimensions: '{name}' has a meaning of its own here; give it another name, and say under "
                             f"sources.<table>.columns which column of the file it is, as in my_{name}: {name}")
+    problems += [f"sources.{name}.expect.amount: {name} has no amount that adds up; tell its rows" for name, table in TABLES.items()
+                 if not table.worth and as_written(values, ("sources", name, "expect", "amount")) is not None]
     status, signed_by, month = (as_written(values, ("report", name)) for name in ("status", "signed_by", "month"))
     if status in ("reviewed", "signed_off") and not str(signed_by or "").strip():
         problems.append(f"report.signed_by: a {status} report needs it; write who did so, such as Kim Lee, 2025-07-03")

@@ -127,8 +127,8 @@ class TestLookingBack:
 
 
 class TestRestated:
-    TABLE = pd.DataFrame([["2025-05", "mrr", "all", "all", "USD", 990.0, 1000.0, 10.0, True, "late rows"],
-                          ["2025-05", "mrr", "plan", "<b>", "USD", 990.0, 1000.0, 10.0, True, "late rows"]], columns=summary.RESTATED)
+    TABLE = pd.DataFrame([["2025-05", "mrr", "plan", "<b>", "USD", 990.0, 1000.0, 10.0, True, "late rows"],
+                          ["2025-05", "mrr", "all", "all", "USD", 990.0, 1000.0, 10.0, True, "late rows"]], columns=summary.RESTATED)
 
     @pytest.mark.parametrize(("table", "reports", "said"), [
         (TABLE.head(0), 0, "No report of the last twelve months was published before this one: there is nothing to restate."),
@@ -139,7 +139,7 @@ class TestRestated:
 
     def test_both_values_stand_in_their_unit_with_how_many_more_there_are(self, tmp_path):
         shown = text(cover.restated(Page(Book(tmp_path), "06_summary"), self.TABLE, 3))
-        assert "2025-05 mrr 990.00 USD 1,000.00 USD 10.00 USD yes late rows" in shown
+        assert "Cause 2025-05 mrr 990.00 USD 1,000.00 USD 10.00 USD yes late rows" in shown
         assert "that read otherwise: 2, of the whole company 1; earlier reports: 3." in shown
 
 

@@ -54,6 +54,47 @@ class TestRules:
         assert found["before 1970"].startswith("Write the true time") and "two times" in found["before started_at"]
 
 
+class TestControlTotals:
+    """Ten rows of 100.10 were sent in two files; three tables of the settings tell what was counted."""
+
+    INPUTS = pd.DataFrame({"table": ["sales", "sales", "other"]})
+    ROWS = pd.DataFrame([("sales", "read", 10, 100.10), ("sales", "kept", 4, 40.0), ("other", "read", 0, np.nan)],
+                        columns=["table", "stage", "rows", "amount"])
+
+    def number(self, value, unit):
+        return f"{value:g}"
+
+    def found(self, **told):
+        return data_prep.control_checks(self.ROWS, self.INPUTS, told)
+
+    def test_what_was_read_counts_not_what_was_kept(self):
+        found = self.found(sales={"files": 2, "rows": 10, "amount": 100.1})
+        assert found["passed"].all() and len(found) == 3
+        assert data_prep.controlled(found, self.number) == "3 of 3 control totals agree."
+
+    @pytest.mark.parametrize("told", [{"files": 3}, {"rows": 11}, {"amount": 100.11}, {"rows": 4, "amount": 100.1}])
+    def test_a_gap_fails_and_names_its_table(self, told):
+        found = self.found(other={"files": 1, "rows": 0}, sales=told)
+        assert (~found["passed"]).sum() == 1
+        assert "Not those of sales: a file is missing, cut off, " in data_prep.controlled(found, self.number)
+
+    def test_none_told_is_said(self):
+        assert data_prep.controlled(self.found(), self.number).startswith("No control totals were told: ")
+
+    def test_money_stands_in_the_currency_and_the_rest_are_counts(self):
+        shown = data_prep.controls(self.found(sales={"rows": 10, "amount": 100.1}), "EUR")
+        assert shown[["check", "unit"]].to_numpy().tolist() == [["control total: rows", "count"], ["control total: amount", "EUR"]]
+
+    def test_a_file_that_lost_its_last_line_fails_the_run_s_own_totals(self, make):
+        lines = [["C1", "2025-06-01", 10.0], ["C2", "2025-06-02", 20.5], ["C2", "2025-06-03", "never"]]
+        rows = pd.DataFrame(lines, columns=["customer_id", "transacted_at", "amount"])
+        for cut, passed in ((0, [True, True, True]), (1, [True, False, True]), (2, [True, False, False])):
+            book = make("2025-06", transactions=rows.head(len(rows) - cut))
+            found = data_prep.control_checks(book.frame("summaries/rows"), book.frame("summaries/inputs"),
+                                             {"transactions": {"files": 1, "rows": 3, "amount": 30.5}})
+            assert found["passed"].to_list() == passed, cut
+
+
 class TestLedger:
     NONE = pd.DataFrame(columns=["month", "measure", "ledger", "ours", "difference", "gap", "passed"])
     LEDGER = pd.DataFrame([

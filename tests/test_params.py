@@ -101,6 +101,12 @@ BAD = {
         "report.status: should be 'draft', 'reviewed' or 'signed_off' (got 'signed')",
     ),
     "status of a list": ({"report__status": ["reviewed"]}, "report.status: should be 'draft', 'reviewed' or 'signed_off'"),
+    "money of customers to control": (
+        {"sources__customers": {"path": "c.csv", "expect": {"rows": 9, "amount": 5}}},
+        "sources.customers.expect.amount: customers has no amount that adds up; tell its rows",
+    ),
+    "half a row to control": ({"sources__transactions__expect": {"rows": 1.5}}, "sources.transactions.expect.rows"),
+    "an unknown total to control": ({"sources__transactions__expect": {"row": 1}}, "sources.transactions.expect.row"),
     "signed off by nobody": ({"report__status": "signed_off"}, f"report.signed_by: a signed_off {SIGNED}"),
     "reviewed by nobody": ({"report__status": "reviewed"}, f"report.signed_by: a reviewed {SIGNED}"),
     "reviewed by a blank": (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 
 from helpers.contracts import NAMED, read_yaml
@@ -84,6 +85,29 @@ def row_checks(rows: pd.DataFrame) -> pd.DataFrame:
             if at[what].notna().all():
                 found.append((f"{what}: read = kept + rejected + after as-of", table, at.loc["read", what], rest, tolerance))
     return checks(pd.DataFrame(found, columns=["check", "scope", "expected", "actual", "tolerance"]))
+
+
+def control_checks(rows: pd.DataFrame, inputs: pd.DataFrame, told: dict[str, dict[str, float]]) -> pd.DataFrame:
+    """What was read is what its sender counted. told : by table, any of `files, rows, amount`, as settings name them."""
+    read = rows[rows["stage"] == "read"].set_index("table").assign(files=inputs.groupby("table").size())
+    found = [(f"control total: {what}", table, float(total), float(read.loc[table, what]), 0.005 if what == "amount" else 0)
+             for table, totals in told.items() for what, total in totals.items()]
+    return checks(pd.DataFrame(found, columns=["check", "scope", "expected", "actual", "tolerance"]))
+
+
+def controls(found: pd.DataFrame, currency: str) -> pd.DataFrame:
+    """Checks of control totals with the `unit` of each. found : from `control_checks`."""
+    money = found["check"].str.endswith("amount")
+    return found.drop(columns="tolerance").assign(unit=np.where(money, currency, "count"))
+
+
+def controlled(found: pd.DataFrame, number: Callable[[int, str], str]) -> str:
+    """What the control totals say of the sources, in a sentence. found : from `control_checks`."""
+    if found.empty:
+        return "No control totals were told: sources.<table>.expect takes the files, rows and money that the sender counted."
+    wrong = ", ".join(found.loc[~found["passed"], "scope"].unique())
+    told = f"{number(found['passed'].sum(), 'count')} of {number(len(found), 'count')} control totals agree"
+    return f"{told}. Not those of {wrong}: a file is missing, cut off, sent twice or another one; get it again." if wrong else f"{told}."
 
 
 def volume_checks(rows: pd.DataFrame, placed: pd.DataFrame) -> pd.DataFrame:
