@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binomtest
 
 from helpers.metrics import acquisition
 from helpers.metrics.cac import cac_by_month
@@ -307,3 +308,48 @@ def test_spend_of_months_without_customers_is_told_with_the_lag():
     assert acquisition.spend_outside(spend, months, 0) == (7, 1)  # month 10: all kinds; month 9 has none
     assert acquisition.spend_outside(spend, months, 1) == (1, 1)  # the spend of 10 and 11 met 11 and 12
     assert acquisition.spend_outside(spend, months.head(0), 0) == (42, 3)
+
+
+class TestTrials:
+    ROWS = [
+        ("paid", "2024-05-05", None, "2024-05-19", {}), ("left", "2024-05-06", "2024-05-12", "2024-05-20", {}),
+        ("left on its last day", "2024-05-07", "2024-05-21", "2024-05-21", {}),
+        ("left a day later", "2024-05-07", "2024-05-22", "2024-05-21", {}),
+        ("to a free plan", "2024-05-31", None, "2024-06-14", {"unit_amount": 0}),
+        ("on the month's last second", "2024-05-17", None, "2024-05-31 23:59:59", {}),
+        ("open", "2024-06-20", None, "2024-07-01", {}), ("no trial", "2024-06-05", None, None, {}),
+        ("none of a minute", "2024-06-05", None, "2024-06-05", {}), ("long ago", "2023-04-10", None, "2023-05-31", {}),
+        ("thirteen months ago", "2023-05-31", None, "2023-06-01", {})]
+
+    def book(self, make, month="2024-06", **more):
+        subs = [{"customer_id": who, "subscription_id": who, "plan_id": "basic", "unit_amount": 10, "interval": "month",
+                 "started_at": start, "ended_at": end, "trial_ended_at": trial} | terms for who, start, end, trial, terms in self.ROWS]
+        return make(month, subscriptions=subs, **more)
+
+    def test_a_trial_counts_in_the_month_of_its_end_and_converts_where_a_paid_time_followed(self, make):
+        assert self.book(make).frame("summaries/trials").to_numpy().tolist() == [
+            ["2023-06", 1, 1], ["2024-05", 5, 3], ["2024-06", 1, 0]]   # who left later had paid for a day
+
+    def test_what_comes_after_the_month_is_not_known_in_it(self, make):
+        found = self.book(make, "2024-05").frame("summaries/trials").set_index("period")
+        assert found.loc["2024-05"].to_list() == [5, 3] and "2024-06" not in found.index
+
+    def test_versions_of_a_subscription_are_one_trial(self, make):
+        rows = [{"customer_id": "a", "subscription_id": "s", "plan_id": plan, "unit_amount": 10, "interval": "month",
+                 "started_at": "2024-05-01", "trial_ended_at": "2024-05-15", "valid_from": since}
+                for plan, since in (("basic", "2024-05-01"), ("pro", "2024-06-01"))]
+        assert make("2024-06", subscriptions=rows).frame("summaries/trials").to_numpy().tolist() == [["2024-05", 1, 1]]
+
+    def test_shares_carry_wilson_s_interval_and_all_months_stand_last(self):
+        table = acquisition.trial_conversions(pd.DataFrame(
+            [("2024-05", 10, 8), ("2024-06", 10, 9)], columns=["period", "trials", "converted"]), 0.95)
+        assert table["period"].to_list() == ["2024-05", "2024-06", "2024-05 to 2024-06"]
+        assert table["conversion_rate"].to_list() == [0.8, 0.9, 0.85]
+        for row in table.itertuples():
+            other = binomtest(row.converted, row.trials).proportion_ci(0.95, method="wilson")
+            assert (row.low, row.high) == pytest.approx((other.low, other.high), abs=1e-12)
+
+    def test_one_month_is_not_told_twice_and_none_is_no_row(self):
+        one = pd.DataFrame([("2024-05", 10, 8)], columns=["period", "trials", "converted"])
+        assert len(acquisition.trial_conversions(one, 0.95)) == 1
+        assert acquisition.trial_conversions(one.head(0), 0.95).empty

@@ -8,6 +8,7 @@ from scipy.special import ndtri, stdtrit
 
 from helpers.metrics import checks, share
 from helpers.metrics.cac import cac_of
+from helpers.models.intervals import wilson
 
 NOBODY = "(unattributed)"
 NAMED = ["channel", "campaign"]  # the cuts that spend itself is recorded by
@@ -69,6 +70,18 @@ def spend_outside(spend: pd.DataFrame, months: pd.DataFrame, lag: int) -> tuple[
     """
     left = spend[~(spend["month"] + lag).isin(months["month"]) & (spend["loaded"] > 0)]
     return float(left["loaded"].sum()), left["month"].nunique()
+
+
+def trial_conversions(trials: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """The share of ended trials that a paid time followed, by month of their end and pooled, with Wilson's interval.
+
+    trials : `period, trials, converted`, from `summaries/trials`. The row of all months, where there are several, stands last.
+    """
+    total = trials[["trials", "converted"]].sum()
+    rows = [trials, pd.DataFrame([{"period": f"{trials['period'].min()} to {trials['period'].max()}", **total}])]
+    table = pd.concat(rows if len(trials) > 1 else rows[:1], ignore_index=True)
+    low, high = wilson(table["converted"], table["trials"], confidence)
+    return table.assign(conversion_rate=table["converted"] / table["trials"], low=low, high=high)
 
 
 def marginal_cac(spend: pd.DataFrame, months: pd.DataFrame, *, lag: int, confidence: float) -> pd.DataFrame:
