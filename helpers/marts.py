@@ -92,6 +92,8 @@ class Book:
             return {"columns": sorted(self.engine.table("source_columns").fetchall())}
         if query == "summaries/volume_by_table":
             return {"tables": sorted(self.params.sources)}
+        if query == "summaries/rates":
+            return {"tables": [table for table in TABLES.values() if "currency" in table.columns]}
         if query == "summaries/duplicates":
             keyless = [table for name, table in self.params.tables.items() if name in self.given and not table.key]
             return {"tables": [self.params.tables[BOOKS[0]], *keyless]}  # sales are empty where none are given, but there

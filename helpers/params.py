@@ -194,7 +194,7 @@ class Policy(Section):
     suppress_below: int = Field(5, ge=0, description="members of fewer customers show no estimate in splits")
     confidence: float = Field(0.95, ge=0.5, lt=1, description="coverage of every interval, a fraction")
     pandas_rows: int = Field(5_000_000, ge=1, description="load_mart refuses larger tables")
-    max_staleness_days: int = Field(31, ge=1, le=3650, description="age of the newest row at month's end; beyond: provisional")
+    max_staleness_days: int = Field(31, ge=1, le=3650, description="age of the newest row, and of a rate in use, at month's end; beyond: provisional")
     ledger_tolerance: float = Field(0.005, ge=0, lt=1, description="gap to the ledger that is let pass, a fraction of it")
 
 

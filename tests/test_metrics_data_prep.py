@@ -95,6 +95,37 @@ class TestControlTotals:
             assert found["passed"].to_list() == passed, cut
 
 
+class TestRates:
+    RATES = [{"date": day, "from_currency": of, "to_currency": to, "rate": rate} for day, of, to, rate in (
+        ("2024-05-01", "EUR", "USD", 1.1), ("2024-06-30", "EUR", "USD", 1.2), ("2025-04-10", "EUR", "USD", 1.5),
+        ("2025-07-01", "EUR", "USD", 9.9), ("2025-06-30", "USD", "JPY", 160), ("2025-06-30", "GBP", "USD", 1.3))]
+
+    def found(self, make):
+        lines = [["a", "2025-06-01", 10, "EUR"], ["a", "2025-06-02", 10, "eur"], ["a", "2025-06-30", 10, "JPY"],
+                 ["a", "2025-06-30", 10, "USD"], ["a", "2025-06-30", 10, None], ["a", "2025-07-01", 10, "EUR"]]
+        sales = [dict(zip(["customer_id", "transacted_at", "amount", "currency"], line, strict=True)) for line in lines]
+        spend = [{"period_start": "2025-06-01", "period_end": "2025-06-30", "channel": "x", "amount": 5, "currency": "EUR"}]
+        return make("2025-06", transactions=sales, marketing_spend=spend, fx_rates=self.RATES).frame("summaries/rates")
+
+    def test_each_currency_in_use_tells_its_rates_and_their_age_at_the_end_of_the_month(self, make):
+        table = self.found(make).astype({"first_rate": str, "last_rate": str})
+        assert table.drop(columns=["rate", "rate_a_year_before", "widest_gap"]).to_numpy().tolist() == [
+            ["EUR", 3, 3, "2024-05-01", "2025-04-10", 82],             # 82 days from 10 April to 1 July; the rate of July is not known yet
+            ["JPY", 1, 1, "2025-06-30", "2025-06-30", 1]]              # nobody uses GBP
+        assert table["widest_gap"].fillna(0).to_list() == [284, 0]      # 30 June 2024 to 10 April 2025
+        assert table["rate"].to_list() == [1.5, 0.00625]
+        assert table["rate_a_year_before"].fillna(0).to_list() == [1.2, 0]
+
+    def test_a_last_rate_that_is_too_old_fails_a_check(self, make):
+        found = data_prep.rate_checks(self.found(make), 31)
+        assert found[["scope", "actual", "passed"]].to_numpy().tolist() == [["EUR", 82.0, False], ["JPY", 1.0, True]]
+        assert data_prep.rate_checks(self.found(make), 82)["passed"].all()
+
+    def test_books_of_one_currency_have_none(self, make):
+        rows = [{"customer_id": "a", "transacted_at": "2025-06-01", "amount": 10, "currency": "USD"}]
+        assert data_prep.rate_checks(make("2025-06", transactions=rows).frame("summaries/rates"), 31).empty
+
+
 class TestLedger:
     NONE = pd.DataFrame(columns=["month", "measure", "ledger", "ours", "difference", "gap", "passed"])
     LEDGER = pd.DataFrame([

@@ -41,6 +41,7 @@ FILLED = {
     "staging/told": ("staging/told", {"dimensions": ["country"], "tables": ["customers"]}),
     **{f"formats/{form['query']} {name}": (f"formats/{form['query']}", {"rows": f"export_{name}", "own": [], "minor": "live" in form["columns"]})
        for name, form in FORMATS.items()},
+    "summaries/rates": ("summaries/rates", {"tables": [table for table in TABLES.values() if "currency" in table.columns]}),
     "summaries/duplicates": ("summaries/duplicates", {"tables": [TABLES["transactions"], TABLES["costs"]]}),
 }
 for name, (file, names) in FILLED.items():

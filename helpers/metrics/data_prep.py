@@ -110,6 +110,12 @@ def controlled(found: pd.DataFrame, number: Callable[[int, str], str]) -> str:
     return f"{told}. Not those of {wrong}: a file is missing, cut off, sent twice or another one; get it again." if wrong else f"{told}."
 
 
+def rate_checks(rates: pd.DataFrame, most: int) -> pd.DataFrame:
+    """The last rate of each currency in use is at most so many days old. rates : from `summaries/rates`."""
+    named = {"check": "age of the last rate in days", "scope": rates["currency"], "expected": 0.0}
+    return checks(pd.DataFrame(named | {"actual": rates["age_days"].astype(float), "tolerance": float(most)}))
+
+
 def volume_checks(rows: pd.DataFrame, placed: pd.DataFrame) -> pd.DataFrame:
     """Kept rows, as they were judged, are those of the marts; so is their money, but for spend that falls after the month.
 
