@@ -194,7 +194,7 @@ class Policy(Section):
     suppress_below: int = Field(5, ge=0, description="members of fewer customers show no estimate in splits")
     confidence: float = Field(0.95, ge=0.5, lt=1, description="coverage of every interval, a fraction")
     pandas_rows: int = Field(5_000_000, ge=1, description="load_mart refuses larger tables")
-    max_staleness_days: int = Field(31, ge=1, le=3650, description="age of the newest row, and of a rate in use, at month's end; beyond: provisional")
+    max_staleness_days: int = Field(31, ge=1, le=3650, description="age of the newest row, and of rates in use; beyond: provisional")
     ledger_tolerance: float = Field(0.005, ge=0, lt=1, description="gap to the ledger that is let pass, a fraction of it")
 
 
@@ -385,8 +385,8 @@ def unknown_names(values: dict[str, Any], rules: dict[str, Any]) -> list[str]:
 
 
 def contradictions(values: dict[str, Any], rules: dict[str, Any]) -> list[str]:
-    """A status that nobody signed; control totals of money where there is none; settings of RFM that its cut-offs lack, or do not use; names of dimensions that are taken;
-    rules whose `low`, set here or in rules.yaml, is better than their `target`.
+    """A status that nobody signed; control totals of money where there is none; settings of RFM that its cut-offs lack, or do
+    not use; names of dimensions that are taken; rules whose `low`, set here or in rules.yaml, is better than their `target`.
     """
     problems, split = [], as_written(values, ("dimensions",))
     for name in dict.fromkeys(map(str, split)) if isinstance(split, list) else []:

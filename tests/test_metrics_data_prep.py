@@ -78,6 +78,10 @@ class TestControlTotals:
         assert (~found["passed"]).sum() == 1
         assert "Not those of sales: a file is missing, cut off, " in data_prep.controlled(found, self.number)
 
+    def test_a_table_without_rows_is_told_too(self):
+        found = data_prep.control_checks(self.ROWS, self.INPUTS, {"empty": {"rows": 3}})
+        assert found[["actual", "passed"]].to_numpy().tolist() == [[0.0, False]]
+
     def test_none_told_is_said(self):
         assert data_prep.controlled(self.found(), self.number).startswith("No control totals were told: ")
 
@@ -108,18 +112,26 @@ class TestRates:
         return make("2025-06", transactions=sales, marketing_spend=spend, fx_rates=self.RATES).frame("summaries/rates")
 
     def test_each_currency_in_use_tells_its_rates_and_their_age_at_the_end_of_the_month(self, make):
-        table = self.found(make).astype({"first_rate": str, "last_rate": str})
+        table = self.found(make).astype({"first_rate": str, "last_rate": str, "last_use": str})
         assert table.drop(columns=["rate", "rate_a_year_before", "widest_gap"]).to_numpy().tolist() == [
-            ["EUR", 3, 3, "2024-05-01", "2025-04-10", 82],             # 82 days from 10 April to 1 July; the rate of July is not known yet
-            ["JPY", 1, 1, "2025-06-30", "2025-06-30", 1]]              # nobody uses GBP
+            ["EUR", 3, 3, "2024-05-01", "2025-04-10", "2025-06-02", 53],       # the rate of July is not known yet
+            ["JPY", 1, 1, "2025-06-30", "2025-06-30", "2025-06-30", 0]]        # nobody uses GBP
         assert table["widest_gap"].fillna(0).to_list() == [284, 0]      # 30 June 2024 to 10 April 2025
         assert table["rate"].to_list() == [1.5, 0.00625]
         assert table["rate_a_year_before"].fillna(0).to_list() == [1.2, 0]
 
     def test_a_last_rate_that_is_too_old_fails_a_check(self, make):
         found = data_prep.rate_checks(self.found(make), 31)
-        assert found[["scope", "actual", "passed"]].to_numpy().tolist() == [["EUR", 82.0, False], ["JPY", 1.0, True]]
-        assert data_prep.rate_checks(self.found(make), 82)["passed"].all()
+        assert found[["scope", "actual", "passed"]].to_numpy().tolist() == [["EUR", 53.0, False], ["JPY", 0.0, True]]
+        assert data_prep.rate_checks(self.found(make), 53)["passed"].all()
+
+    @pytest.mark.parametrize(("ended", "last", "age"), [(None, "2025-06-30", 81), ("2025-05-01 09:00", "2025-05-01", 21),
+                                                       ("2025-08-01", "2025-06-30", 81), ("2024-07-02", "2024-07-02", 0)])
+    def test_a_subscription_needs_rates_until_it_ends(self, make, ended, last, age):
+        rows = [{"customer_id": "a", "plan_id": "p", "unit_amount": 10, "interval": "month", "currency": "EUR",
+                 "started_at": "2024-06-02", "ended_at": ended}]
+        table = make("2025-06", subscriptions=rows, fx_rates=self.RATES).frame("summaries/rates")
+        assert [str(table["last_use"].iloc[0])[:10], table["age_days"].iloc[0]] == [last, age]
 
     def test_books_of_one_currency_have_none(self, make):
         rows = [{"customer_id": "a", "transacted_at": "2025-06-01", "amount": 10, "currency": "USD"}]

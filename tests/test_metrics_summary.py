@@ -186,8 +186,8 @@ class TestRestated:
         april = self.report(["mrr", "all", "all", "2025-04", 850.0, 800.0, 950.0])
         none = dict.fromkeys(summary.PUBLISHED)
         assert self.rows({1: may, 2: april, 3: none}) == [
-            ["2025-05", "mrr", "all", "all", "USD", 990.0, 1000.0, 10.0, True, "settings or code"],
-            ["2025-04", "mrr", "all", "all", "USD", 850.0, 900.0, 50.0, False, "settings or code"]]
+            ["2025-05", "mrr", "all", "all", "USD", 990.0, 1000.0, 10.0, True, "other cells, settings or code"],
+            ["2025-04", "mrr", "all", "all", "USD", 850.0, 900.0, 50.0, False, "other cells, settings or code"]]
 
     def test_another_order_of_adding_up_restates_nothing(self):
         assert self.rows({1: self.report(["mrr", "all", "all", "2025-05", 1000.0 + 1e-8, None, None])}) == []
@@ -211,4 +211,4 @@ class TestRestated:
 
     def test_a_report_that_kept_no_rows_or_definitions_is_compared_all_the_same(self):
         then = self.report(["mrr", "all", "all", "2025-05", 990.0, None, None]) | {"volume_by_table": None, "definitions": None}
-        assert [row[-1] for row in self.rows({1: then})] == ["settings or code"]
+        assert [row[-1] for row in self.rows({1: then})] == ["other cells, settings or code"]

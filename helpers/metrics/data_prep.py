@@ -89,8 +89,9 @@ def row_checks(rows: pd.DataFrame) -> pd.DataFrame:
 
 def control_checks(rows: pd.DataFrame, inputs: pd.DataFrame, told: dict[str, dict[str, float]]) -> pd.DataFrame:
     """What was read is what its sender counted. told : by table, any of `files, rows, amount`, as settings name them."""
-    read = rows[rows["stage"] == "read"].set_index("table").assign(files=inputs.groupby("table").size())
-    found = [(f"control total: {what}", table, float(total), float(read.loc[table, what]), 0.005 if what == "amount" else 0)
+    read = rows[rows["stage"] == "read"].set_index("table")
+    read = {"files": inputs.groupby("table").size(), "rows": read["rows"], "amount": read["amount"]}  # none of a table without rows
+    found = [(f"control total: {what}", table, float(total), float(read[what].get(table, 0)), 0.005 if what == "amount" else 0)
              for table, totals in told.items() for what, total in totals.items()]
     return checks(pd.DataFrame(found, columns=["check", "scope", "expected", "actual", "tolerance"]))
 
@@ -111,7 +112,7 @@ def controlled(found: pd.DataFrame, number: Callable[[int, str], str]) -> str:
 
 
 def rate_checks(rates: pd.DataFrame, most: int) -> pd.DataFrame:
-    """The last rate of each currency in use is at most so many days old. rates : from `summaries/rates`."""
+    """The last rate of each currency was at most so many days old when it was last used. rates : from `summaries/rates`."""
     named = {"check": "age of the last rate in days", "scope": rates["currency"], "expected": 0.0}
     return checks(pd.DataFrame(named | {"actual": rates["age_days"].astype(float), "tolerance": float(most)}))
 

@@ -65,7 +65,7 @@ def restated(metrics: pd.DataFrame, volume: pd.DataFrame, versions: dict[str, in
 
 
 def _causes(metrics: pd.Series, changed: pd.DataFrame, then: pd.DataFrame | None, versions: dict[str, int]) -> list[str]:
-    """What may have restated each of these metrics: another version of it, other rows of months then published, or neither.
+    """What may have restated each of these metrics: another version of it, rows of months then published, or neither.
 
     changed : from `late`. then : the definitions then, `metric, version`.
     """
@@ -75,7 +75,7 @@ def _causes(metrics: pd.Series, changed: pd.DataFrame, then: pd.DataFrame | None
     told = [kind for kind in ("late rows", "refunds", "data", "rows gone", "FX") if kind in {*kinds}]
     known = {} if then is None else dict(zip(then["metric"], then["version"], strict=True))
     other = [known.get(metric, versions[metric]) != versions[metric] for metric in metrics]
-    return [", ".join(["definition"] * new + told) or "settings or code" for new in other]
+    return [", ".join(["definition"] * new + told) or "other cells, settings or code" for new in other]
 
 
 def moves(metrics: pd.DataFrame, movements: pd.DataFrame, period: str) -> pd.DataFrame:

@@ -1,9 +1,15 @@
--- one row per foreign currency of the rows before as_of: how many there are, its rates, how old the last one is, the widest gap, and the rate then and a year before
+-- one row per foreign currency of the rows before as_of: how many there are, its rates, how old the last one was when it was last used, the widest gap, and the rate of the last day and of a year before
 with used as (
 {%- for table in tables %}
-    select upper(t.currency) as currency, count(*) as uses
+    select
+        upper(t.currency) as currency, count(*) as uses,
+        {%- if table.name == "subscriptions" %}         -- in use until they end
+        max(least(coalesce(cast(t.ended_at as date), run.last_day), run.last_day)) as last_use
+        {%- else %}
+        max(cast(coalesce({{ table.moment }}, run.last_day) as date)) as last_use
+        {%- endif %}
     from raw_{{ table.name }} as t
-    cross join run
+    cross join (select currency, as_of, cast(as_of as date) - 1 as last_day from run) as run
     where upper(t.currency) <> run.currency and coalesce({{ table.moment }} < run.as_of, true)
     group by upper(t.currency)
     {{ "union all" if not loop.last }}
@@ -33,9 +39,8 @@ priced as (
 )
 select
     u.currency, u."rows", s.quotes, s.first_rate, s.last_rate, s.widest_gap,
-    date_diff('day', s.last_rate, cast(run.as_of as date)) as age_days, p.rate, p.rate_a_year_before
-from (select currency, cast(sum(uses) as bigint) as "rows" from used group by currency) as u
-cross join run
+    u.last_use, greatest(date_diff('day', s.last_rate, u.last_use), 0) as age_days, p.rate, p.rate_a_year_before
+from (select currency, cast(sum(uses) as bigint) as "rows", max(last_use) as last_use from used group by currency) as u
 left join spans as s on s.currency = u.currency
 left join priced as p on p.currency = u.currency
 order by 1
