@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import copy
 from functools import cache
 from pathlib import Path
@@ -48,7 +50,8 @@ class Engine:
 
     def build(self, name: str, query: str, **names) -> None:
         """Run a query and keep its result as the table `name`; `names`: what a template of SQL is filled with."""
-        self._run(query, **names).create(name)
+        with named(query):
+            self._run(query, **names).create(name)
 
     def set_aside(self, name: str, rows: str | duckdb.DuckDBPyRelation | Path, **names) -> Path | None:
         """As `build`, for many rows: to a file, in their order, as in memory they would leave no room to sort and group others.
@@ -80,7 +83,8 @@ class Engine:
 
     def frame(self, query: str, **names) -> pd.DataFrame:
         """The result of a summary query; decimals, and counts that may be unknown, arrive as float64."""
-        frame = self._run(query, **names).df()
+        with named(query):
+            frame = self._run(query, **names).df()
         nullable = [name for name, kind in frame.dtypes.items() if isinstance(kind, pd.Int32Dtype | pd.Int64Dtype)]
         return frame.astype(dict.fromkeys(nullable, "float64"))
 
@@ -113,14 +117,23 @@ class Engine:
         wanted = [(Const(None).cast(kinds[name]) if name in empty else Case(Col(name).isnotnull(), Col(name))).alias(name)
                   for name in kinds]
         ordered.select(*wanted).create_view("written", replace=True)
-        self.connection.execute(f"copy written to $path ({PARQUET})", {"path": str(path)})
+        with named(query):
+            self.connection.execute(f"copy written to $path ({PARQUET})", {"path": str(path)})
 
     def _run(self, query: str, **names) -> duckdb.DuckDBPyRelation:
-        try:
+        with named(query):
             return self.connection.sql(read_sql(query) if not names else template(query).render(names))
-        except duckdb.Error as error:
-            error.add_note(f"in helpers/sql/{query}.sql")
-            raise
+
+
+@contextmanager
+def named(query: str) -> Iterator[None]:
+    """What the engine says of a query, with the file that it stands in: a page and a log show no more of an error."""
+    try:
+        yield
+    except duckdb.Error as error:
+        if (place := f"in helpers/sql/{query}.sql") not in str(error):
+            error.args = (f"{error}\n{place}",)
+        raise
 
 
 @cache

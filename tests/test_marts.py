@@ -1,5 +1,6 @@
 """The rules of Time and Policies, on books small enough for arithmetic in the head."""
 
+import duckdb
 import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
@@ -8,7 +9,7 @@ from simulate import predicted
 from helpers import marts
 from helpers.contracts import MARTS, ReportError
 from helpers.demo import FILES, recipe, write_demo
-from helpers.engine import SQL
+from helpers.engine import SQL, Engine
 from helpers.marts import make_demo, prepare
 from helpers.metrics import data_prep
 from helpers.params import load_params
@@ -816,3 +817,13 @@ class TestParts:
         for value in (1.0, 2.0):
             book.add("checks", "01_data_prep", pd.DataFrame({"check": ["rows"], "actual": [value]}))
         assert book.collect("checks")["actual"].to_list() == [2.0]
+
+
+@pytest.mark.parametrize("amount", ["'ten'", "cast(9e33 as decimal(38, 4))"])    # refused before and while it runs
+def test_an_error_of_the_engine_names_the_file_of_the_query(amount):
+    engine = Engine()
+    engine.connection.execute(f"""create table mart_marketing_spend as
+        select 1 as month, 'ads' as channel, 'media' as kind, {amount} as amount from range(2)""")
+    engine.connection.execute("create table mart_customers as select 1 as started_month, 'ads' as channel, true as is_new")
+    with pytest.raises(duckdb.Error, match=r"(?s)^(?!.*spend\.sql.*spend\.sql).*in helpers/sql/summaries/spend\.sql$"):
+        engine.frame("summaries/spend")
