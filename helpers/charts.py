@@ -114,12 +114,42 @@ def columns(table, *, x, value, title, unit, metric=None) -> Figure:
 
 
 @_house
-def bars(table, *, value, title, unit, target=None, ordered=True, metric=None) -> Figure:
-    """Horizontal bars from zero, the longest on top (`ordered=False`: as in the table); the index is the label."""
-    widths = (table.sort_values(value, ascending=False, kind="stable") if ordered else table)[value].astype(float)
+def bars(table, *, value, title, unit, target=None, ordered=True, metric=None, mark=None) -> Figure:
+    """Horizontal bars from zero, the longest on top (`ordered=False`: as in the table); the index is the label.
+
+    mark : a column that is drawn as a diamond on each bar, such as what was expected.
+    """
+    table = table.sort_values(value, ascending=False, kind="stable") if ordered else table
+    widths = table[value].astype(float)
     figure, axes = _figure(title, 0.9 + 0.36 * len(widths), unit, widths.index, target)
     drawn = axes.barh(range(len(widths)), widths.fillna(0), height=0.66, color=_colour(metric))
-    axes.bar_label(drawn, [_text(unit, width) for width in widths], padding=4)
+    if mark is None:
+        axes.bar_label(drawn, [_text(unit, width) for width in widths], padding=4)
+        return figure
+    marks = table[mark].astype(float)
+    axes.plot(marks, range(len(table)), "D", color=INK, markeredgecolor=WHITE, markersize=7)
+    for row, (width, at) in enumerate(zip(widths, marks, strict=True)):
+        axes.annotate(_text(unit, width), (np.nanmax([width, at, 0]), row), (8, 0), textcoords="offset points", va="center")
+    axes.set_xlabel(_label(f"{unit}: bars {value}, diamonds {mark}", 60))
+    return figure
+
+
+@_house
+def tornado(table, *, lower, higher, title, unit) -> Figure:
+    """What one step of each lever adds, down (hatched) and up (filled), from zero; as in the table, the index is the label."""
+    figure, axes = _figure(title, 1.3 + 0.36 * len(table), unit, table.index)
+    hatched = {"facecolor": WHITE, "edgecolor": VERMILION, "hatch": "////"}
+    for column, name, look in ((lower, "a step down", hatched), (higher, "a step up", {"facecolor": BLUE, "edgecolor": BLUE})):
+        widths = table[column].astype(float)
+        axes.barh(range(len(table)), widths.fillna(0), height=0.66, label=name, **look)
+        for row, width in enumerate(widths.fillna(0)):
+            if width:
+                text, side = ("+" if width > 0 else "") + _text(unit, width), 1 if width > 0 else -1
+                axes.annotate(text, (width, row), (4 * side, 0), textcoords="offset points", va="center",
+                              ha="left" if side > 0 else "right")
+    axes.axvline(0, color=INK, linewidth=1)
+    axes.margins(x=0.24)
+    figure.legend(loc="outside lower left", ncols=2, frameon=False)
     return figure
 
 
@@ -255,15 +285,22 @@ def _small(svg: str) -> str:
     svg = svg.replace('"', "'").replace("DejaVuSans-", "g").replace("xlink:href", "href")
     svg = re.sub(r"<!DOCTYPE.*?>\n|<metadata>.*?</metadata>\n|/\*.*?\*/|<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r"(?<=<g) id='\w+'|((?<=[1-9]\.\d)|(?<=\d\d\.\d))\d+", "", svg)
-    svg = re.sub(r"(d='[^']*)(' transform='scale\(0\.)0", lambda m: re.sub(r"\d+", _tens, m[1]) + m[2], svg)
+    svg = re.sub(r"(d=')([^']*)(' transform='scale\(0\.)0", lambda m: m[1] + _outline(m[2]) + m[3], svg)
     svg = re.sub(r"(<use href='#g[-\w]+') transform='translate\(([-\d.]+) 0\)'", r"\1 x='\2'", svg)
     svg = re.sub(r"(?<= d=')[^']*", lambda m: re.sub(r"\s*([MLQCz])\s*", r"\1", m[0]), svg)
     return re.sub(r"\s*\n\s*", " ", svg)
 
 
-def _tens(units: re.Match) -> str:
-    """Units of a letter's outline, 2048 to its size, by tens: a letter of 12 points is then right to a twentieth of one."""
-    return str(round(int(units[0]) / 10))
+def _outline(path: str) -> str:
+    """A letter's outline by tens of its units, 2048 to its size, from point to point: a twentieth of a point off, and a third smaller."""
+    drawn, at, start = "", (0, 0), (0, 0)
+    for step, numbers in re.findall(r"([MLQCz])([^MLQCz]*)", path):
+        units = [round(int(unit) / 10) for unit in numbers.split()]
+        points = [*zip(units[::2], units[1::2], strict=True)]
+        drawn += step.lower() + " ".join(f"{x - at[0]} {y - at[1]}" for x, y in points)
+        at = points[-1] if points else start
+        start = at if step == "M" else start
+    return drawn.replace(" -", "-")
 
 
 def _colour(metric: str | None) -> str:

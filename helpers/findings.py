@@ -303,6 +303,30 @@ def curves(table: pd.DataFrame, formats: Formats = PLAIN) -> str:
             f"and inside its interval at {held} ages")
 
 
+def swings(table: pd.DataFrame, unit: str, formats: Formats = PLAIN) -> str:
+    """The lever that moves LTV most. table : see `worth.swings`."""
+    moved = table.dropna()
+    if moved.empty:
+        return "What a step of a lever adds cannot be told without an LTV"
+    down, up = (f"{'+' if value > 0 else ''}{_brief(value, unit, formats)}" for value in moved.iloc[0])
+    return f"LTV hangs most on {moved.index[0]}: {down} with a step down, {up} with one up"
+
+
+def frequencies(table: pd.DataFrame, formats: Formats = PLAIN) -> str:
+    """Where BG/NBD misses most of the customers. table : purchase_frequencies."""
+    off = (table["expected"] - table["actual"]) / table["actual"].sum()
+    worst = off.abs().idxmax()
+    side = "many" if off[worst] > 0 else "few"
+    return (f"The purchase model misses by at most {number(abs(off[worst]), 'share', formats)} of the customers: "
+            f"it expects too {side} with {table.loc[worst, 'repeat_days']} repeat days")
+
+
+def outlook(ahead: pd.DataFrame, what: str, unit: str, formats: Formats = PLAIN) -> str:
+    """The last month of a forecast from today's customers. ahead : forecast_12m."""
+    value, low, high = (_brief(ahead[name].iloc[-1], unit, formats) for name in ("total", "low", "high"))
+    return f"Today's customers alone are expected to bring {value} of {what} in {ahead['period'].iloc[-1]} ({low} to {high})"
+
+
 def foretold(ahead: pd.DataFrame, tried: pd.DataFrame, formats: Formats = PLAIN) -> str:
     """What today's customers are expected to bring, and how past forecasts did. ahead, tried : see metrics.forecast."""
     if ahead.empty:

@@ -14,7 +14,8 @@ from helpers.contracts import LIFETIMES, NAMED, TABLES, ReportError, definitions
 from helpers.tables import Formats
 
 KINDS = {"lines": "Line chart", "columns": "Column chart", "bars": "Bar chart", "dots": "Dot chart with intervals",
-         "waterfall": "Waterfall chart", "heatmap": "Heatmap", "survival_curves": "Survival curves", "bullet": "Bullet chart"}
+         "waterfall": "Waterfall chart", "heatmap": "Heatmap", "survival_curves": "Survival curves", "bullet": "Bullet chart",
+         "tornado": "Tornado chart"}
 COMPONENTS = Path(__file__).parent / "template" / "components.css"
 
 

@@ -76,6 +76,8 @@ def figures(months, channels, survival, cohorts, bridge, events, forecast):
                                  forecast=forecast),
         "columns": charts.columns(months.head(3), x="month", value="nrr", title=HOSTILE, unit=HOSTILE),
         "bars": charts.bars(channels, value="ltv", title=HOSTILE, unit="USD per customer", target=150),
+        "marked bars": charts.bars(channels, value="ltv", mark="high", title=HOSTILE, unit="USD"),
+        "tornado": charts.tornado(channels - 200, lower="low", higher="high", title=HOSTILE, unit="USD"),
         "dots": charts.dots(channels, value="ltv", low="low", high="high", title=HOSTILE, unit="USD"),
         "waterfall": charts.waterfall(bridge, title=HOSTILE, unit="USD"),
         "bullet": charts.bullet(channels, value="ltv", low="low", high="high", floor=100, target=200, title=HOSTILE,
@@ -383,6 +385,27 @@ def test_the_longest_bar_is_on_top_and_unknown_is_a_dash(channels):
     assert [bar.get_width() for bar in given.patches] == [100, 300, 0, 200]
 
 
+def test_a_mark_lies_on_its_bar_and_the_label_beyond_both(channels):
+    axes = charts.bars(channels, value="ltv", mark="high", title="t", unit="USD").axes[0]
+    assert axes.lines[0].get_marker() == "D" and list(axes.lines[0].get_xdata())[:3] == [350, 260, 110]
+    assert [label.xy[0] for label in axes.texts] == [350, 260, 110, 0]
+    assert [label.get_text() for label in axes.texts] == ["300", "200", "100", "–"]
+    assert axes.get_xlabel() == "USD: bars ltv, diamonds high"
+
+
+def test_a_tornado_grows_from_zero_to_both_sides_in_the_order_of_its_table():
+    steps = pd.DataFrame({"lower": [30.0, -5.0, np.nan], "higher": [-20.0, 5.0, 0.0]}, index=["churn", "price", "unknown"])
+    figure = charts.tornado(steps, lower="lower", higher="higher", title="t", unit="USD")
+    axes = figure.axes[0]
+    assert [bar.get_width() for bar in axes.patches] == [30, -5, 0, -20, 5, 0]
+    assert {bar.get_x() for bar in axes.patches} == {0}
+    assert [label.get_text() for label in axes.texts] == ["+30", "−5", "−20", "+5"]
+    assert [label.get_ha() for label in axes.texts] == ["left", "right", "right", "left"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["churn", "price", "unknown"]
+    assert [label.get_text() for label in figure.legends[0].get_texts()] == ["a step down", "a step up"]
+    assert axes.patches[0].get_hatch() and not axes.patches[3].get_hatch()      # told apart without colour
+
+
 def test_bars_and_columns_start_at_zero(channels, months):
     assert charts.bars(channels, value="ltv", title="t", unit="USD").axes[0].get_xlim()[0] <= 0
     assert charts.columns(months.head(3), x="month", value="nrr", title="t", unit="USD").axes[0].get_ylim()[0] == 0
@@ -552,10 +575,22 @@ def test_a_drawing_is_made_small_without_a_change_that_one_sees(months):
     left, right = (re.findall(r" (?:d|x|y|transform)=.([^\"']*)", text) for text in (page, own))
     assert len(left) == len(right) > 100
     for mine, there in zip(left, right, strict=True):
-        letter = "." not in there and mine.count(" ") > 4                       # an outline, in tens of its units
-        pairs = zip(re.findall(r"[\d.]+", mine), re.findall(r"[\d.]+", there), strict=True)
+        letter = mine.startswith("m")                                           # an outline, in tens of its units
+        mine = placed(mine) if letter else re.findall(r"[\d.]+", mine)
+        pairs = zip(mine, re.findall(r"-?[\d.]+" if letter else r"[\d.]+", there), strict=True)
         times, least = (10, 5) if letter else (1, 0.1)
-        assert all(abs(float(a) * times - float(b)) <= least for a, b in pairs if "15625" not in b)
+        assert all(abs(float(a) * times - float(b)) <= least for a, b in pairs if "15625" not in str(b))
+
+
+def placed(path: str) -> list[float]:
+    """The places of a path by SVG's rules: of a step in small letters, each point goes from the end of the step before it."""
+    at, start, places = np.zeros(2), np.zeros(2), []
+    for step, numbers in re.findall(r"([a-z])([^a-z]*)", path):
+        points = at + np.array(re.findall(r"-?\d+", numbers), dtype=float).reshape(-1, 2)
+        at = points[-1] if len(points) else start
+        start = at if step == "m" else start
+        places += points.ravel().tolist()
+    return places
 
 
 def test_a_small_drawing_is_svg_and_a_large_one_the_smaller_of_svg_and_png(bridge):

@@ -274,6 +274,19 @@ def test_the_sentence_tells_the_sum_and_how_earlier_ones_did():
     assert findings.foretold(table.head(0), backtest([], [])) == "Nothing is foretold"
 
 
+def test_the_title_tells_the_last_month_and_its_interval():
+    table = pd.DataFrame({"period": ["2025-07", "2026-06"], "total": [1, 1200.4], "low": [1, 999.5], "high": [1, 1500.0]})
+    assert findings.outlook(table, "MRR", "USD") == (
+        "Today's customers alone are expected to bring 1,200 USD of MRR in 2026-06 (999.50 USD to 1,500 USD)")
+
+
+def test_a_forecast_continues_the_last_13_months_of_mrr_or_of_known_customers_revenue():
+    months = pd.DataFrame({"month": range(2024 * 12 + 1, 2025 * 12 + 3), "mrr_end": range(14), "revenue_known": range(100, 114)})
+    mrr, revenue = (ahead.so_far(months, subscriptions=given) for given in (True, False))
+    assert mrr["period"].to_list()[::12] == ["2024-02", "2025-02"]
+    assert mrr["total"].to_list() == [*range(1, 14)] and revenue["total"].to_list() == [*range(101, 114)]
+
+
 def test_the_tables_of_the_demo_company(demo_book):
     tables = demo_book.frames([*ahead.QUERIES, "months"])
     how = {"policy": demo_book.params.policy, "terms": demo_book.params.ltv_cac}

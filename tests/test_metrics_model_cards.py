@@ -37,6 +37,15 @@ class TestFrequencies:
         assert found["expected"].to_list() == pytest.approx([5 + 10, 5 + 30, 0, 0, 0, 0, 0, 0], abs=1e-4)
 
 
+    @pytest.mark.parametrize(("expected", "said"), [
+        ([60, 25, 15], "10.0% of the customers: it expects too many with 0 repeat days"),
+        ([50, 10, 40], "20.0% of the customers: it expects too few with 1 repeat days"),
+    ])
+    def test_the_widest_miss_is_said(self, expected, said):
+        table = pd.DataFrame({"repeat_days": ["0", "1", "2"], "actual": [50, 30, 20], "expected": expected})
+        assert findings.frequencies(table) == f"The purchase model misses by at most {said}"
+
+
 class TestTracking:
     def by_month(self, repeats, days_left):
         periods = [f"m{i}" for i in range(len(repeats))]
@@ -141,6 +150,13 @@ class TestCurves:
         assert whole["fitted"].to_list() == pytest.approx([1 / 2, 1 / 4, 1 / 7])
         assert whole["difference"].to_list() == pytest.approx([0, 0, 1 / 7 - 1 / 4])
         assert (whole["low"] < whole["seen"]).all() and (whole["seen"] < whole["high"]).all()
+
+    def test_both_curves_of_all_are_drawn_and_the_interval_with_what_was_seen(self):
+        lines = model_cards.drawn(self.fit())
+        seen, fitted = lines[lines["curve"] == "seen"], lines[lines["curve"] == "sBG"]
+        assert seen["share"].to_list() == pytest.approx([0.5, 0.25, 0.25]) and seen[["low", "high"]].notna().all(axis=None)
+        assert fitted["share"].to_list() == pytest.approx([1 / 2, 1 / 4, 1 / 7]) and fitted[["low", "high"]].isna().all(axis=None)
+        assert seen["age_months"].to_list() == fitted["age_months"].to_list() == [1, 3, 6]
 
     def test_an_age_needs_ten_at_risk(self):
         assert self.fit(least=11)["age_months"].to_list() == [1, 3] * 2

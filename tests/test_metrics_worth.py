@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from helpers import findings
 from helpers.metrics import cac, ltv, worth
 from helpers.metrics.clv_models import revenue_by_month
 from helpers.metrics.members import Worth
@@ -187,6 +188,22 @@ class TestSensitivity:
     def test_nothing_known_is_no_crash(self):
         changes = self.table(UNKNOWN, UNKNOWN, REVENUE)[["ltv_net_lower", "ltv_net_higher", "ltv_lower", "ltv_higher"]]
         assert changes.isna().all(axis=None)
+
+
+class TestSwings:
+    def moved(self, net):
+        return pd.DataFrame({"lever": ["churn", "CAC"], "step": ["±1 point", "±10%"], "ltv_net_lower": net, "ltv_net_higher": net,
+                             "ltv_lower": [190.0, 0.0], "ltv_higher": [-160.0, 0.0]})
+
+    def test_the_net_is_drawn_where_it_is_known_and_else_the_headline(self):
+        assert worth.swings(self.moved([2000.0, 9.0])).to_dict("list") == {"lower": [2000, 9], "higher": [2000, 9]}
+        assert worth.swings(self.moved([np.nan] * 2)).to_dict("index") == {
+            "churn, ±1 point": {"lower": 190, "higher": -160}, "CAC, ±10%": {"lower": 0, "higher": 0}}
+
+    def test_the_largest_is_said(self):
+        said = findings.swings(worth.swings(self.moved([np.nan] * 2)), "USD")
+        assert said == "LTV hangs most on churn, ±1 point: +190.00 USD with a step down, −160.00 USD with one up"
+        assert "cannot be told" in findings.swings(pd.DataFrame({"lower": [np.nan], "higher": [np.nan]}), "USD")
 
 
 class TestMaxCac:

@@ -224,6 +224,12 @@ def forecast(tables, sales: Callable[[int], pd.DataFrame], last: int, *, subscri
     return {"forecast_12m": ahead, "forecast_backtest": against(sums, tables["forecast_came"], last)}
 
 
+def so_far(months: pd.DataFrame, *, subscriptions: bool) -> pd.DataFrame:
+    """What a forecast continues: `period` and `total` of the last 13 months, MRR at their ends or revenue of known customers."""
+    last = months.tail(13)
+    return pd.DataFrame({"period": last["month"].map(label), "total": last["mrr_end" if subscriptions else "revenue_known"]})
+
+
 def against(told: dict[int, np.ndarray], came: pd.DataFrame, last: int) -> pd.DataFrame:
     """Sums of the months to `last`, foretold at month ends (month -> sum, low, high), beside those that came."""
     actual = came.set_index("made_at")["actual"].astype(float)

@@ -81,3 +81,10 @@ def curve_fit(ends: pd.DataFrame, models: pd.DataFrame, *, confidence: float, le
     table = pd.concat(parts[1:] or parts, ignore_index=True)[[*parts[0]]]
     table = table[table["dimension"] != "segment"].assign(difference=table["sbg"] - table["survival"])
     return table.rename(columns={"month": "age_months", "survival": "seen", "sbg": "fitted"})
+
+
+def drawn(curves: pd.DataFrame) -> pd.DataFrame:
+    """What to draw of `curve_fit` for all together: a row per age and `curve`, the interval with what was seen."""
+    whole = curves[curves["dimension"] == "all"]
+    fitted = whole[["age_months"]].assign(curve="sBG", share=whole["fitted"])
+    return pd.concat([whole[["age_months", "low", "high"]].assign(curve="seen", share=whole["seen"]), fitted], ignore_index=True)

@@ -132,6 +132,12 @@ def sensitivity(company: Stream, headline: Stream, margin: Margin) -> pd.DataFra
     return table.loc[size.sort_values(ascending=False, kind="stable").index].reset_index(drop=True)
 
 
+def swings(moved: pd.DataFrame) -> pd.DataFrame:
+    """What to draw of `sensitivity`: by lever and step, the change of ltv_net, or of ltv where no net is known."""
+    sides = {"lower": moved["ltv_net_lower"].fillna(moved["ltv_lower"]), "higher": moved["ltv_net_higher"].fillna(moved["ltv_higher"])}
+    return pd.DataFrame(sides).set_axis(moved["lever"] + ", " + moved["step"])
+
+
 def max_cac_by(members: pd.DataFrame, streams: dict[tuple[str, str], Stream], *, target: float, payback: float) -> pd.DataFrame:
     """Table max_cac_by: what a customer of each member may cost, members ranked by the lower bound of their LTV.
 
