@@ -133,9 +133,10 @@ def sensitivity(company: Stream, headline: Stream, margin: Margin) -> pd.DataFra
 
 
 def swings(moved: pd.DataFrame) -> pd.DataFrame:
-    """What to draw of `sensitivity`: by lever and step, the change of ltv_net, or of ltv where no net is known."""
-    sides = {"lower": moved["ltv_net_lower"].fillna(moved["ltv_lower"]), "higher": moved["ltv_net_higher"].fillna(moved["ltv_higher"])}
-    return pd.DataFrame(sides).set_axis(moved["lever"] + ", " + moved["step"])
+    """What to draw of `sensitivity`: by lever and step, the change of ltv_net, or of ltv where no net is known; none, no row."""
+    sides = {side: moved[f"ltv_net_{side}"].fillna(moved[f"ltv_{side}"]) for side in ("lower", "higher")}
+    table = pd.DataFrame(sides).set_axis(moved["lever"] + ", " + moved["step"])
+    return table[(table != 0).any(axis=1)]
 
 
 def max_cac_by(members: pd.DataFrame, streams: dict[tuple[str, str], Stream], *, target: float, payback: float) -> pd.DataFrame:
