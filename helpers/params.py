@@ -91,7 +91,7 @@ ZONES = available_timezones() - {"localtime", "Factory"}  # these two mean anoth
 Zone = Annotated[str, one_of(ZONES, "not a known time zone")]
 Currency = Annotated[str, one_of(list_currencies(), "must be an ISO code of three capitals, such as USD")]
 Locale = Annotated[str, one_of({*locale_identifiers(), *SHORT}, "not a known locale, such as en, de or fr_CH")]
-Format = Annotated[str, one_of(("canonical", *FORMATS), "not a known format")]
+Format = Annotated[str, one_of(("canonical", "auto", *FORMATS), "not a known format")]
 Accent = Annotated[str, AfterValidator(check_accent)]
 Url = Annotated[str, AfterValidator(check_url)]
 Month = Annotated[str, Field(pattern=r"^(19[7-9]\d|2\d{3})-(0[1-9]|1[0-2])$")]
@@ -149,7 +149,8 @@ class Source(Section):
     path: str | None = Field(None, min_length=1, description="file, folder or glob, relative to this file; or package://name/path")
     url: Url | None = Field(None, repr=False, description="for path: postgresql://… or duckdb:///file, secrets as ${NAME}")
     query: str | None = Field(None, pattern=r"\S", repr=False, description="for url: one select, which answers with the rows")
-    format: Format = Field("canonical", description=f"export that is read as it comes: {', '.join(FORMATS)}; or canonical")
+    format: Format = Field("canonical", description=f"export read as it comes: {', '.join(FORMATS)}; auto: by its columns; or canonical")
+    channel: str | None = Field(None, pattern=r"^[^'\\\x00-\x1f]{1,80}$", description="for exports of ads: what customers call it")
     columns: dict[str, str | int] = Field({}, description="canonical name: name (or position, from 1) in the file")
     delimiter: str | None = Field(None, pattern='^([^"\r\n]|blank)$', description="one character, or 'blank' for many")
     header: bool | None = Field(None, description="whether the first line names the columns")
@@ -438,6 +439,8 @@ def origins(values: dict[str, Any], raw: dict[str, Any]) -> list[str]:
         form = source.get("format") if isinstance(source, dict) else None
         if isinstance(form, str) and (serves := FORMATS.get(form, {"table": table})["table"]) != table:
             problems.append(f"sources.{table}.format: {form} is an export of {serves}; put it under sources.{serves}")
+        if "channel" in given and "channel" not in FORMATS.get(str(form), {}).get("fills", {}):
+            problems.append(f"sources.{table}.channel: is for exports of ads, such as format: google_ads; else name a column channel")
         if (named := given & {"path", "url", "query"}) not in ({"path"}, {"url", "query"}):
             found = " and ".join(sorted(named)) or "neither"
             problems.append(f"sources.{table}: needs path, for files, or url and query, for a database (got {found})")

@@ -142,6 +142,147 @@ class TestStripe:
         assert amounts(engine) == money("31.25", "3125", "3.125")
 
 
+GOOGLE = ('Campaign report\n"June 1, 2025 - June 30, 2025"\n'
+          "Campaign state,Campaign,Day,Currency code,Cost,Impr.,CTR\n")
+GOOGLE_ROWS = ('Enabled,Summer,2025-06-13,EUR,"1,204.50",100,< 10%\n'
+               "Paused,Brand,2025-06-14,EUR,--,0,--\n"
+               "Enabled,Brand,2025-06-15,EUR,n/a,0,--\n"
+               'Total: Campaigns,Total: Campaigns,--,EUR,"1,204.50",100,--\n')
+META = ("\ufeffReporting starts,Reporting ends,Campaign name,Amount spent (EUR),Impressions,Results\n"
+        "2025-06-01,2025-06-07,Summer,70.00,9,1\n2025-06-08,2025-06-08,Brand,3.50,9,1\n")
+MICROSOFT = "Gregorian date,Campaign name,Campaign ID,Impressions,Clicks,Spend,Conversions\n6/13/2025,Summer,7,1000,10,12.50,1\n"
+
+
+def spent(engine, *columns: str) -> list[tuple]:
+    return engine.table("staged_marketing_spend").order("file, line").select(*columns).fetchall()
+
+
+class TestAds:
+    def rows(self, folder, text, form, rates="2025-06-01,EUR,USD,2\n", **how):
+        write(folder, "date,from_currency,to_currency,rate\n" + rates, "fx.csv")
+        params = params_for(folder, write(folder, text, "ads.csv"), table="marketing_spend", format=form, **how)
+        told = yaml.safe_load(params.file.read_text())
+        told["sources"]["fx_rates"] = {"path": "fx.csv"}
+        params.file.write_text(yaml.safe_dump(told))
+        return staged(load_params(params.file))
+
+    def test_of_google_titles_are_left_out_and_a_total_is_not_spent_twice(self, tmp_path):
+        engine = self.rows(tmp_path, GOOGLE + GOOGLE_ROWS, "google_ads")
+        assert spent(engine, "line", "stage", "rule", "rule_value", "amount") == [
+            (4, "kept", None, None, Decimal(2409)),                         # 1,204.50 EUR at 2
+            (5, "kept", None, None, Decimal(0)),                            # nothing was spent
+            (6, "rejected", "cannot be read", "n/a", None),
+            (7, "rejected", "total line", "Total: Campaigns", None)]
+        assert spent(engine, "campaign", "channel", "currency", "period_start", "period_end")[0] == (
+            "Summer", "google", "USD", datetime(2025, 6, 13), datetime(2025, 6, 13))
+
+    def test_of_google_a_total_may_stand_in_the_column_of_days(self, tmp_path):
+        text = "Day,Campaign,Cost\n2025-06-01,Brand,5\nTotal: Account, --,5\n"
+        assert spent(self.rows(tmp_path, text, "google_ads"), "stage", "rule_value") == [("kept", None), ("rejected", "Total: Account")]
+
+    def test_of_google_tabs_in_utf_16_below_titles_are_read_too(self, tmp_path):
+        text = (GOOGLE.replace(",Cu", "\tCu").replace("state,Campaign,Day", "state\tCampaign\tDay").replace(",Cost,Impr.,CTR", "\tCost\tImpr.\tCTR")
+                + "Enabled\tSummer\t2025-06-13\tUSD\t7.25\t1\t2\n\nEnabled\tBrand\t2025-06-14\tUSD\t1\t1\t2\n")
+        engine = self.rows(tmp_path, text.encode("utf-16"), "google_ads")
+        assert spent(engine, "line", "amount") == [(4, Decimal("7.25")), (6, Decimal(1))]
+
+    def test_of_meta_the_currency_stands_in_the_name_of_a_column_and_days_are_a_span(self, tmp_path):
+        engine = self.rows(tmp_path, META, "meta_ads", channel="instagram & co")
+        assert spent(engine, "amount", "channel", "campaign", "period_start", "period_end") == [
+            (Decimal(140), "instagram & co", "Summer", datetime(2025, 6, 1), datetime(2025, 6, 7)),
+            (Decimal(7), "instagram & co", "Brand", datetime(2025, 6, 8), datetime(2025, 6, 8))]
+
+    def test_of_meta_money_in_a_currency_without_rate_is_rejected(self, tmp_path):
+        engine = self.rows(tmp_path, META.replace("EUR", "GBP"), "meta_ads")
+        assert {stage for [stage] in spent(engine, "stage")} == {"rejected"}
+
+    def test_of_microsoft_days_are_month_first_and_the_channel_may_be_a_column(self, tmp_path):
+        engine = self.rows(tmp_path, MICROSOFT, "microsoft_ads", columns={"channel": "Campaign ID"})
+        assert spent(engine, "amount", "channel", "campaign", "period_end") == [(Decimal("12.50"), "7", "Summer", datetime(2025, 6, 13))]
+
+    def test_a_channel_without_an_export_of_ads_is_refused(self, tmp_path):
+        with pytest.raises(ReportError, match="marketing_spend.channel: is for exports of ads, such as format: google_ads"):
+            params_for(tmp_path, "ads.csv", table="marketing_spend", channel="google")
+        with pytest.raises(ReportError, match="channel"):
+            params_for(tmp_path, "ads.csv", table="marketing_spend", format="google_ads", channel="it's")
+
+    def test_a_folder_of_several_exports_is_read_each_by_its_own_columns(self, tmp_path):
+        write(tmp_path, GOOGLE + GOOGLE_ROWS, "ads/google.csv")
+        write(tmp_path, META, "ads/meta.csv")
+        write(tmp_path, MICROSOFT, "ads/microsoft.csv")
+        write(tmp_path, "period_start,period_end,channel,amount\n2025-06-01,2025-06-30,mail,9\n", "ads/own.csv")
+        write(tmp_path, "date,from_currency,to_currency,rate\n2025-06-01,EUR,USD,2\n", "fx.csv")
+        params = params_for(tmp_path, "ads", table="marketing_spend", format="auto")
+        told = yaml.safe_load(params.file.read_text())
+        told["sources"]["fx_rates"] = {"path": "fx.csv"}
+        params.file.write_text(yaml.safe_dump(told))
+        kept = staged(load_params(params.file)).table("staged_marketing_spend").filter("stage = 'kept'")
+        assert kept.aggregate("channel, sum(amount)").order("channel").fetchall() == [
+            ("bing", Decimal("12.5")), ("google", Decimal(2409)), ("mail", Decimal(9)), ("meta", Decimal(147))]
+
+    def test_a_file_of_a_folder_that_is_no_export_tells_what_it_lacks(self, tmp_path):
+        write(tmp_path, META, "ads/meta.csv")
+        write(tmp_path, "a,b\n1,2\n", "ads/other.csv")
+        found = problem(tmp_path, "ads", table="marketing_spend", format="auto")
+        assert "other.csv" in found and "'period_start' is missing" in found and "meta.csv" not in found
+
+    @pytest.mark.parametrize(("text", "form"), [(GOOGLE + GOOGLE_ROWS, "google_ads"), (META, "meta_ads"), (MICROSOFT, "microsoft_ads")])
+    def test_init_proposes_the_format(self, tmp_path, text, form):
+        write(tmp_path, text, "in/ads.csv")
+        write(tmp_path, STRIPE + TestStripe.ROWS, "in/payments.csv")
+        path = init_params([tmp_path / "in/payments.csv", tmp_path / "in/ads.csv"], tmp_path / "params")
+        source = yaml.safe_load(path.read_text())["sources"]["marketing_spend"]
+        assert source["format"] == form and "columns" not in source
+
+
+SNAPSHOT = ("id,Customer ID,Plan,Quantity,Currency,Interval,Amount,Status,Created (UTC),Start (UTC),Current Period End (UTC),"
+            "Trial End (UTC),Canceled At (UTC),Ended At (UTC)\n")
+SNAPSHOT_ROWS = (
+    "sub_1,cus_1,pro,2,usd,month,20.50,active,2025-01-01 09:00,2025-01-03 10:00,2025-07-03 10:00,,,\n"
+    "sub_2,cus_2,pro,1,usd,Year,200.00,active,2025-01-03 10:00,2025-01-03 10:00,2026-01-03 10:00,,2025-05-02 08:00,\n"
+    "sub_3,cus_3,pro,1,usd,month,20.50,canceled,2025-01-03 10:00,2025-01-03 10:00,2025-04-03 10:00,,2025-03-20 08:00,2025-04-03 10:00\n"
+    "sub_4,cus_4,pro,1,usd,month,20.50,incomplete_expired,2025-01-03 10:00,2025-01-03 10:00,2025-02-03 10:00,,,2025-01-04 10:00\n"
+    "sub_5,cus_5,pro,1,usd,month,20.50,trialing,2025-06-20 10:00,2025-06-20 10:00,2025-07-04 10:00,2025-07-04 10:00,,\n")
+BAREMETRICS = ("plan_oid,plan_name,plan_currency,plan_amount,plan_interval,plan_interval_count,customer_oid,customer_name,"
+               "customer_email,subscription_oid,subscription_started_at,subscription_canceled_at,subscription_quantity\n")
+BAREMETRICS_ROWS = ("p1,Pro,USD,2050,month,1,c1,Ann,ann@x.org,s1,2025-01-03,,2\n"
+                    "p2,Yen,JPY,3000,year,1,c2,Bob,bob@x.org,s2,2025-01-03,2025-04-05,1\n")
+
+
+class TestSubscriptions:
+    def book(self, folder, text, form):
+        write(folder, text)
+        write(folder, "date,from_currency,to_currency,rate\n2025-01-01,JPY,USD,0.01\n", "fx.csv")
+        sources = {"subscriptions": {"path": "orders.csv", "format": form}, "fx_rates": {"path": "fx.csv"}}
+        (folder / "book.yaml").write_text(yaml.safe_dump({
+            "report": {"name": "book", "title": "Book", "month": "2025-06", "currency": "USD"}, "sources": sources, "history": None}))
+        return prepare(str(folder / "book.yaml"), "2025-06", str(folder / "run"))
+
+    def mrr(self, book, month):
+        rows = book.frame("summaries/months").set_index("month")
+        return tuple(rows.loc[book.month - 6 + month, ["mrr_end", "active_end"]])
+
+    def test_of_stripe_the_period_that_is_paid_ends_who_asked_to_leave(self, tmp_path):
+        book = self.book(tmp_path, SNAPSHOT + SNAPSHOT_ROWS, "stripe_subscriptions")
+        ends = book.engine.table("mart_subscriptions").order("subscription_id").select("subscription_id", "started_at", "ended_at").fetchall()
+        assert ends[:3] == [("sub_1", datetime(2025, 1, 3, 10), None), ("sub_2", datetime(2025, 1, 3, 10), datetime(2026, 1, 3, 10)),
+                            ("sub_3", datetime(2025, 1, 3, 10), datetime(2025, 4, 3, 10))]
+        # March: 2 · 20.50, 200 ÷ 12, 20.50; in June sub_3 is gone; a first payment that never came and a trial pay nothing
+        assert self.mrr(book, 3) == pytest.approx((41 + 200 / 12 + 20.5, 3), abs=1e-4)
+        assert self.mrr(book, 6) == pytest.approx((41 + 200 / 12, 2), abs=1e-4)
+
+    def test_of_baremetrics_amounts_are_in_the_smallest_unit_of_their_currency(self, tmp_path):
+        book = self.book(tmp_path, BAREMETRICS + BAREMETRICS_ROWS, "baremetrics")
+        assert self.mrr(book, 3) == pytest.approx((41 + 3000 * 0.01 / 12, 2), abs=1e-4)
+        assert self.mrr(book, 6) == pytest.approx((41, 1))
+
+    @pytest.mark.parametrize(("text", "form"), [(SNAPSHOT + SNAPSHOT_ROWS, "stripe_subscriptions"), (BAREMETRICS + BAREMETRICS_ROWS, "baremetrics")])
+    def test_init_proposes_the_format(self, tmp_path, text, form):
+        write(tmp_path, text, "in/subs.csv")
+        source = yaml.safe_load(init_params([tmp_path / "in/subs.csv"], tmp_path / "params").read_text())["sources"]["subscriptions"]
+        assert source["format"] == form and "columns" not in source
+
+
 EXPORTS = {"online_retail": RETAIL + RETAIL_ROWS, "shopify_orders": SHOPIFY + TestShopify.ORDER, "stripe_payments": STRIPE + TestStripe.ROWS}
 
 

@@ -211,7 +211,7 @@ EXPORTS = {
         },
     ),
     "bing ads": (
-        "Gregorian date,Campaign name,Campaign ID,Impressions,Clicks,Spend,Conversions,Network\n"
+        "Gregorian date,Campaign,Campaign ID,Impressions,Clicks,Spend,Conversions,Network\n"
         "6/13/2025,Summer,7,1000,10,12.50,1,search\n",
         "marketing_spend",
         {
@@ -219,7 +219,7 @@ EXPORTS = {
             "period_end": "Gregorian date",
             "channel": "Network",
             "amount": "Spend",
-            "campaign": "Campaign name",
+            "campaign": "Campaign",
         },
     ),
     "customers of a CRM": (

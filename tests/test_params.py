@@ -286,7 +286,7 @@ BAD = {
     ),
     "format": (
         {"sources__transactions__format": "excel"},
-        "sources.transactions.format: not a known format; known: canonical, online_retail, ",
+        "sources.transactions.format: not a known format; known: canonical, auto, online_retail, ",
     ),
     "column true": (
         {"sources__transactions__columns": {"amount": True}},

@@ -39,7 +39,8 @@ FILLED = {
     "summaries/months": ("summaries/months", {"policy": Policy()}),
     **{name: (name, {"month": "report_month"}) for name in ("staging/rfm_ranked", "staging/rfm_bounds", "marts/rfm_customers")},
     "staging/told": ("staging/told", {"dimensions": ["country"], "tables": ["customers"]}),
-    **{f"formats/{form['query']} {name}": (f"formats/{form['query']}", {"rows": f"export_{name}", "own": [], "minor": "live" in form["columns"]})
+    **{f"formats/{form['query']} {name}": (
+        f"formats/{form['query']}", {"rows": f"export_{name}", "own": [], "minor": False, "currency": "", **form.get("fills", {})})
        for name, form in FORMATS.items()},
     "summaries/rates": ("summaries/rates", {"tables": [table for table in TABLES.values() if "currency" in table.columns]}),
     "summaries/duplicates": ("summaries/duplicates", {"tables": [TABLES["transactions"], TABLES["costs"]]}),
@@ -64,7 +65,7 @@ MACRO_FUNCTIONS = {"last_day", "regexp_like", "regexp_replace", "regexp_extract"
 READING = {"as_text", "as_naive", "as_time", "signed", "as_number", "as_whole", "as_flag", "as_id"}
 MACRO_NAMES = READING | {"folded_id", "bare_id", "without_tag", "month_of", "second_of", "monthly", "nearest_units", "movement", "at_rate",
                          "months_lived", "term_of", "times", "rfm_score", "recency_score", "away_for",
-                         "whole_months", "reads_as_total", "days_before", "in_service"}
+                         "whole_months", "reads_as_total", "days_before", "in_service", "smallest_units"}
 FORBIDDEN = (exp.Interval, exp.Pivot, exp.Unnest, exp.Placeholder, exp.Parameter, exp.WithinGroup)
 PASTED = re.compile(r"[{}?$]|%s")
 KEYS = {"customer_id", "plan_id", "line", "part", "day", "rate", "feedback_id"}  # an order that ends in one of these is total

@@ -14,7 +14,7 @@ from helpers.engine import Engine
 from helpers.params import Source, month_index, month_label
 from helpers.sources import read
 from helpers.sources.read import EXCEL, FAULTS, PARQUET, Col, Const, canonical, open_file, sample
-from helpers.sources.sniff import NUMBERS, fingerprint, guess_columns, guess_dayfirst, guess_decimal, shape_of
+from helpers.sources.sniff import NUMBERS, fingerprint, formats_of, guess_columns, guess_dayfirst, guess_decimal, shape_of
 
 
 def init_params(files: Sequence[str | Path], folder: Path | None = None) -> Path:
@@ -51,7 +51,7 @@ def guess_source(file: Path) -> dict:
     guesses = {table: guess_columns(table, names, seen) for table in TABLES}
     missing = {table: [name for name in TABLES[table].required if name not in guesses[table]] for table in TABLES}
     table = max(TABLES, key=lambda name: (len(guesses[name]) - 2 * len(missing[name]), name in file.stem.lower()))
-    contract, form = TABLES[table], next(iter(read.formats_of(names)), None)
+    contract, form = TABLES[table], next(iter(formats_of(names)), None)
     if form:
         table = FORMATS[form]["table"]
         contract, how = read.as_exported(TABLES[table], Source(path=str(file), format=form), names)

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from array import array
@@ -22,7 +23,17 @@ from helpers.engine import Engine
 from helpers.inputs import source_files, stamp
 from helpers.params import Params, Source, nearest
 from helpers.sources.database import open_query
-from helpers.sources.sniff import NUMBERS, SAMPLE_LINES, fingerprint, guess_dates, guess_decimal, refuse_damaged, shape_of
+from helpers.sources.sniff import (
+    NUMBERS,
+    SAMPLE_LINES,
+    called,
+    fingerprint,
+    formats_of,
+    guess_dates,
+    guess_decimal,
+    refuse_damaged,
+    shape_of,
+)
 
 Col, Const, Call = duckdb.ColumnExpression, duckdb.ConstantExpression, duckdb.FunctionExpression
 Rows, Expression = duckdb.DuckDBPyRelation, duckdb.Expression
@@ -69,10 +80,6 @@ def read_source(engine: Engine, params: Params, table: str) -> list[SourceFile]:
         engine.connection.values([Const(0)]).select(*empty).limit(0).create_view(f"raw_{table}")
         return []
     source = params.sources[table]
-    source = source.model_copy(update={key: value for key, value in FORMATS.get(source.format, {}).get("settings", {}).items()
-                                       if getattr(source, key) is None})
-    terms = {"timezone": source.timezone or params.report.timezone, "decimal": "." if source.url else source.decimal}
-    source = source.model_copy(update=terms)
     paths = [Path(f"{source.url.partition(':')[0]} query")] if source.url else source_files(params, table)
     for number, path in enumerate(paths):
         name = path.relative_to(os.path.commonpath([path.parent for path in paths])).as_posix()
@@ -109,6 +116,7 @@ def read_file(
     else:
         digest, encoding = fingerprint(path)
         rows, names, before = open_file(engine.connection, path, source, source.encoding or encoding)
+    source = as_its_format(source, table, names, params.report.timezone)
     contract, source = as_exported(params.tables[table], source, names)
     places = match_columns(contract, source, names)
     rows = canonical(rows, contract, places, source, params.report.timezone)
@@ -227,12 +235,12 @@ def on_lines(
         ends, count = sum(chunk.count(b"\n") for chunk in iter(lambda: stream.read(1 << 20), b"")), len(rows)
     if ends - before in (count, count - 1):
         return None  # a row a line, the last one ended or not
-    delimiter, header, *_ = shape_of(path, encoding, source.delimiter, source.header)
+    delimiter, header, above, _ = shape_of(path, encoding, source.delimiter, source.header)
     lines, last = array("q"), 0
     with path.open(encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline="") as stream:
         reader = csv.reader(stream, delimiter=delimiter) if delimiter != "blank" else map(str.split, stream)
         for line, row in enumerate(reader, 1):
-            if row:
+            if row and last >= above:
                 lines.append(last - before)
             last = getattr(reader, "line_num", line)
     if len(lines) != header + count:
@@ -259,14 +267,14 @@ def open_excel(con: duckdb.DuckDBPyConnection, path: Path, source: Source) -> Op
     return con.from_df(frame.assign(**{LINE: lines[header:]})), names, 0
 
 
-def formats_of(names: list[str]) -> list[str]:
-    """Formats of which a file has all columns that are needed, the one first that knows most of its columns."""
-    known = {name.lower() for name in names}
-    fits = {name: [any(alias.lower() in known for alias in aliases) for _, *aliases in form["columns"].values()]
-            for name, form in FORMATS.items()
-            if all(known & {alias.lower() for alias in aliases} for column, (_, *aliases) in form["columns"].items()
-                   if column not in form["optional"])}
-    return sorted(fits, key=lambda name: -sum(fits[name]))
+def as_its_format(source: Source, table: str, names: list[str], report_zone: str) -> Source:
+    """How one file is read: with `format: auto` by the names of its columns; what is not set as its format has it."""
+    fits = [form for form in formats_of(names) if FORMATS[form]["table"] == table] if source.format == "auto" else []
+    form = fits[0] if fits else source.format.replace("auto", "canonical")
+    own = {"decimal": "." if source.url else None, **FORMATS.get(form, {}).get("settings", {})}
+    own = {key: value for key, value in own.items() if getattr(source, key) is None}
+    zone = source.timezone or own.get("timezone") or report_zone
+    return source.model_copy(update={**own, "format": form, "timezone": zone})
 
 
 def as_exported(contract: Table, source: Source, names: list[str]) -> tuple[Table, Source]:
@@ -275,7 +283,7 @@ def as_exported(contract: Table, source: Source, names: list[str]) -> tuple[Tabl
         return contract, source
     known, found, lacks = {name.lower() for name in names}, {}, []
     for column, (_, *aliases) in form["columns"].items():
-        if name := next((alias for alias in aliases if alias.lower() in known), None):
+        if name := called(aliases, names):
             found[column] = name
         elif column not in source.columns and column not in form["optional"]:
             lacks.append(f"format {source.format} needs the column {' or '.join(map(repr, aliases))}, for {column}")
@@ -297,7 +305,10 @@ def translated(engine: Engine, contract: Table, source: Source, exported: Table,
     """Canonical rows of an export that was set aside, in the order of its lines, by the query of its format."""
     form = FORMATS[source.format]
     own = [column for column in exported.columns if column not in form["columns"]]
-    engine.define(f"made_{aside}", f"formats/{form['query']}", rows=aside, own=own, minor="live" in form["columns"])
+    told = re.search(r"\((\w{3})\)$", str(source.columns.get("amount", "")))  # a currency in the name of a column
+    fills = {"minor": False, "channel": "", "currency": told[1].upper() if told else "", **form.get("fills", {})}
+    fills |= {"channel": source.channel} if source.channel else {}
+    engine.define(f"made_{aside}", f"formats/{form['query']}", rows=aside, own=own, **fills)
     rows = engine.table(f"made_{aside}").order("line")
     values = [(Col(name) if name in rows.columns else Const(None)).cast(kind).alias(name)
               for name, kind in contract.columns.items()]

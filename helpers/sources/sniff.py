@@ -6,7 +6,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from helpers.contracts import COUNT, MONEY, RATE, TABLES, TIME, read_yaml
+from helpers.contracts import COUNT, FORMATS, MONEY, RATE, TABLES, TIME, read_yaml
 
 SAMPLE_LINES = 1000
 NUL = "a NUL byte: this is no text, or a damaged one, or UTF-16 without its mark"
@@ -56,17 +56,18 @@ def refuse_damaged(path: Path, encoding: str) -> None:
 
 
 def shape_of(path: Path, encoding: str, delimiter: str | None, header: bool | None) -> tuple[str, bool, int, list[str]]:
-    """Delimiter, header, blank lines before it, names of the columns (column1 … without it); what is given stays."""
+    """Delimiter, header, lines before it, names of the columns (column1 … without it); what is given stays."""
     with path.open(encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline="") as stream:
         lines = [line for _, line in zip(range(SAMPLE_LINES), stream, strict=False)]
     blank_lines = next((i for i, line in enumerate(lines) if line.strip("\r\n")), len(lines))
     if not (lines := lines[blank_lines:]):
         raise ValueError("the file is empty")
+    above = titles(lines) if header is None else 0
+    blank_lines, lines = blank_lines + above, lines[above:]
     if "\0" in lines[0]:
         raise ValueError(f"line {blank_lines + 1}: {NUL}")
-    bare = re.sub('"[^"]*"', "", lines[0])
-    best = max(MARKS, key=bare.count)
-    delimiter = delimiter or (best if best in bare or len(bare.split()) < 2 else "blank")
+    best, marks, bare = parted(lines[0])
+    delimiter = delimiter or (best if marks or len(bare.split()) < 2 else "blank")
     csv.field_size_limit(1 << 30)  # a long text is no fault; the module's own limit is 128 kB
     rows = [line.split() for line in lines] if delimiter == "blank" else list(csv.reader(lines, delimiter=delimiter))
     if header is None:
@@ -75,6 +76,36 @@ def shape_of(path: Path, encoding: str, delimiter: str | None, header: bool | No
     if len(names) > COLUMNS:
         raise ValueError(f"line {blank_lines + 1}: {len(names):,} columns; a text may have {COLUMNS:,}, Parquet more")
     return delimiter, header, blank_lines, [name or f"column{position}" for position, name in enumerate(names, 1)]
+
+
+def parted(line: str) -> tuple[str, int, str]:
+    """The mark that parts a line, how often it stands there, and the line without what is quoted."""
+    bare = re.sub('"[^"]*"', "", line)
+    best = max(MARKS, key=bare.count)
+    return best, bare.count(best), bare
+
+
+def titles(lines: list[str]) -> int:
+    """How many of the first lines stand above the names of a known export's columns."""
+    first = parted(lines[0])[1]
+    wider = [(at, line, *parted(line)[:2]) for at, line in enumerate(lines[1:20], 1)]
+    return next((at for at, line, mark, count in wider
+                 if count > first and formats_of(next(csv.reader([line], delimiter=mark)))), 0)
+
+
+def called(aliases: list[str], names: list[str]) -> str | None:
+    """The first of a column's names in exports that stands among those of a file, as the file writes it."""
+    plain = {name.strip().lower(): name.strip() for name in names} | {
+        re.sub(r"\([a-z]{3}\)$", "(*)", name.strip().lower()): name.strip() for name in names if name.strip().endswith(")")}
+    return next((plain[alias.lower()] for alias in aliases if alias.lower() in plain), None)
+
+
+def formats_of(names: list[str]) -> list[str]:
+    """Formats of which a file has all columns that are needed, the one first that knows most of its columns."""
+    has = {name: {column for column, (_, *aliases) in form["columns"].items() if called(aliases, names)}
+           for name, form in FORMATS.items()}
+    fits = [name for name, form in FORMATS.items() if form["columns"].keys() - {*form["optional"]} <= has[name]]
+    return sorted(fits, key=lambda name: -len(has[name]))
 
 
 def guess_decimal(values: list[str]) -> str:

@@ -41,6 +41,12 @@ create or replace macro as_id(written) as
 -- whether a cell names a line below the rows, as "Total: 3 rows" does
 create or replace macro reads_as_total(written) as
     regexp_matches(lower(written), '^((grand )?totals?|sum|summe)( *:.*)?$');
+-- how many of a currency's smallest units make one of it
+create or replace macro smallest_units(currency) as case
+    when upper(currency) in ('BIF', 'CLP', 'DJF', 'GNF', 'JPY', 'KMF', 'KRW', 'MGA', 'PYG', 'RWF', 'UGX', 'VND', 'VUV', 'XAF', 'XOF', 'XPF') then 1
+    when upper(currency) in ('BHD', 'JOD', 'KWD', 'OMR', 'TND') then 1000
+    else 100
+end;
 -- an amount in the report's currency; as it is without a rate, and where it would be too large to be anything but an error
 create or replace macro at_rate(amount, rate, below) as case when abs(amount * rate) < below then round(amount * rate, 4) else amount end;
 -- the product of two amounts, for sums of squares: two of 18 digits would be multiplied in 18 and not find room

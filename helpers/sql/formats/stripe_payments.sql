@@ -10,11 +10,7 @@
 with units as (
     select
         *,
-        {% if minor %}case
-            when upper(currency) in ('BIF', 'CLP', 'DJF', 'GNF', 'JPY', 'KMF', 'KRW', 'MGA', 'PYG', 'RWF', 'UGX', 'VND', 'VUV', 'XAF', 'XOF', 'XPF') then 1
-            when upper(currency) in ('BHD', 'JOD', 'KWD', 'OMR', 'TND') then 1000
-            else 100
-        end{% else %}1{% endif %} as parts
+        {% if minor %}smallest_units(currency){% else %}1{% endif %} as parts
     from {{ rows }}
 ),
 written as (
