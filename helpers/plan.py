@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,6 +87,8 @@ class Run:
         """Take away what a good month makes useless: failed and broken-off runs, settings, notebooks that are gone."""
         for folder in (self.failed, self.work):
             shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # there is that of another month
+            self.failed.parent.rmdir()
         self.put_away()
         self.cache.prune([notebook.name for notebook in notebooks])
 

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
+from tempfile import TemporaryDirectory
 
 from helpers.contracts import ReportError
 
@@ -109,8 +110,11 @@ def refuse_unusable(*folders: Path) -> None:
         there = next(path for path in (folder, *folder.parents) if path.exists())
         if not there.is_dir():
             problems.append(f"{there} is a file, and a folder is needed there")
-        elif not os.access(there, os.W_OK | os.X_OK):
-            problems.append(f"{there} cannot be written to: it is read-only, or the right to is missing")
+            continue
+        try:  # by trying, for rights alone say too little: of a file system that takes nothing, of an administrator
+            TemporaryDirectory(dir=there, prefix=".try-").cleanup()
+        except OSError as error:
+            problems.append(f"{there} cannot be written to: {error.strerror}")
     if problems:
         remedy = "Mend it, or name another folder with --out."
         raise ReportError("The folder of the report", list(dict.fromkeys(problems)), remedy)

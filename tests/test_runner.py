@@ -176,6 +176,18 @@ def test_a_raising_cell_is_told_by_notebook_cell_heading_and_page(bad):
     assert "What it is worth" in page.read_text(encoding="utf-8")
 
 
+def test_what_failed_is_put_away_once_the_month_is_published(tmp_path):
+    where, kept = project(tmp_path, n01_prep=["# One", "1 / 0"]), tmp_path / "out" / "toy" / ".failed"
+    for month in ("2025-05", "2025-06"):
+        with pytest.raises(NotebookError):
+            run_report(**where, month=month)
+    write(where["notebooks"], "01_prep", "# One", "1 / 1")
+    run_report(**where, month="2025-06")
+    assert [path.name for path in kept.iterdir()] == ["2025-05"]
+    run_report(**where, month="2025-05")
+    assert not kept.exists()
+
+
 def test_leaving_and_killed_kernels_are_failures_though_papermill_calls_them_completed(bad):
     _, _, told, _ = bad
     assert "03_leaves failed in cell 3 under 'Three': SystemExit: 0" in told

@@ -254,10 +254,18 @@ def test_a_file_where_a_folder_is_needed_is_told_before_anything_runs(tmp_path, 
     assert (tmp_path / name).read_text() == "mine"
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="this system has no file system that takes no folder from anybody")
+def test_a_file_system_that_takes_no_folder_even_from_an_administrator_is_told(tmp_path):
+    with pytest.raises(ReportError, match="/proc cannot be written to"):
+        run_report(**project(tmp_path, n01_prep=["# One"]) | {"out": Path("/proc/reports")})
+
+
 def test_a_folder_that_cannot_be_written_to_is_told_before_anything_runs(tmp_path, monkeypatch):
     where = project(tmp_path, n01_prep=["# One"])
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(ReportError, match="cannot be written to: it is read-only") as told:
+    def refused(**where):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+    monkeypatch.setattr(safety, "TemporaryDirectory", refused)
+    with pytest.raises(ReportError, match="cannot be written to: Read-only file system") as told:
         run_report(**where)
     assert "--out" in str(told.value) and not where["out"].exists()
 
