@@ -175,6 +175,7 @@ class Policy(Section):
     cac_lag_months: int = Field(0, ge=0, le=24, description="months from spend to customer")
     mrr_source: Literal["subscriptions", "plan_prices", "invoices"] = Field("subscriptions", description="whose amounts MRR is made of")
     mrr_includes_discounts: bool = Field(True, description="discounts in force lower MRR")
+    finite_discounts: Literal["lower", "ignore"] = Field("lower", description="whether discounts that end lower MRR, too")
     plan_changes: Literal["month_end", "by_day"] = Field("month_end", description="by_day: MRR is the mean over the month")
     movements_of: Literal["customer", "subscription"] = Field("customer", description="level at which MRR movements are judged")
     fx_rates_on: Literal["month_end", "invoice_date"] = Field("month_end", description="day whose rate MRR is taken at")

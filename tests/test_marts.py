@@ -132,6 +132,15 @@ def test_list_prices_are_mrr_where_the_policy_says_so(make):
     assert moved(book, "mrr_end") == {"2024-05": [10]}
 
 
+def test_discounts_that_end_lower_mrr_where_the_policy_says_so_and_lasting_ones_in_any_case(make):
+    rows = [sub("ann", "2024-04-01", discount_amount=4), sub("bob", "2024-04-01", discount_amount=3, discount_ends_at="2024-05-15"),
+            sub("cat", "2024-04-01", discount_amount=99, discount_ends_at="2024-05-15")]     # free until then
+    told = ["mrr_end", "mrr_new", "mrr_expansion", "active_end"]
+    assert moved(make("2024-05", subscriptions=rows), *told) == {"2024-04": [13, 13, 0, 2], "2024-05": [26, 10, 3, 3]}
+    book = make("2024-05", {"finite_discounts": "ignore"}, subscriptions=rows)
+    assert moved(book, *told) == {"2024-04": [26, 26, 0, 3], "2024-05": [26, 0, 0, 3]}
+
+
 def test_paused_customers_resume_and_are_neither_churned_nor_reactivated(make):
     book = make("2024-06", subscriptions=[
         sub("ann", "2024-03-05", paused_at="2024-04-10", resumed_at="2024-06-05"),

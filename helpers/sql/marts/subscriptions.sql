@@ -14,7 +14,10 @@ dated as (
         s.* exclude (ended_at, valid_to, paused_at, past_due_since{% for name in dimensions %}, "{{ name }}"{% endfor %}),
         least(s.valid_to, v.next_from) as valid_to, v.next_from is null as is_last,
         case when run.churn_moment = 'cancel' then least(s.canceled_at, s.ended_at) else s.ended_at end as ended_at,
-        case when run.mrr_includes_discounts then s.discount_amount else cast(0 as decimal(18, 4)) end as discount,
+        case
+            when run.mrr_includes_discounts and (s.discount_ends_at is null or run.finite_discounts = 'lower') then s.discount_amount
+            else cast(0 as decimal(18, 4))
+        end as discount,
         -- a month of an interval: year 1/12, month 1, week 52/12, day 365.25/12 = 1461/48
         cast(case s."interval" when 'week' then 52 when 'day' then 1461 else 1 end as decimal(4, 0)) as numerator,
         cast(case s."interval" when 'month' then 1 when 'day' then 48 else 12 end * s.interval_count as decimal(9, 0)) as denominator,
