@@ -133,6 +133,8 @@ class Report(Section):
     timezone: Zone = Field("UTC", description="time zone in which months begin and end")
     status: Literal["draft", "reviewed", "signed_off"] = Field("draft", description="how far people stand behind it")
     signed_by: str | None = Field(None, max_length=120, description="who reviewed or signed it off, and when")
+    prepared_by: str | None = Field(None, max_length=120, description="who made it, and when")
+    reviewed_by: str | None = Field(None, max_length=120, description="who reviewed what another signs off, and when")
     accent: Accent | None = Field(None, description="colour of marks on the page, '#rrggbb' in quotes; null: the house's")
     locale: Locale = Field("en", description="numbers and dates are written as there; the words stay English")
     currency_style: Literal["code", "symbol"] = Field("code", description="1,234 USD or $1,234")
@@ -402,6 +404,10 @@ def contradictions(values: dict[str, Any], rules: dict[str, Any]) -> list[str]:
     status, signed_by, month = (as_written(values, ("report", name)) for name in ("status", "signed_by", "month"))
     if status in ("reviewed", "signed_off") and not str(signed_by or "").strip():
         problems.append(f"report.signed_by: a {status} report needs it; write who did so, such as Kim Lee, 2025-07-03")
+    prepared_by = as_written(values, ("report", "prepared_by"))
+    maker, signer = (str(name or "").partition(",")[0].strip().casefold() for name in (prepared_by, signed_by))
+    if status in ("reviewed", "signed_off") and maker and maker == signer:
+        problems.append(f"report.signed_by: {str(signed_by).partition(',')[0].strip()} prepared it, too; another pair of eyes signs it off")
     rfm = as_written(values, ("rfm",))
     rfm = {name: value for name, value in rfm.items() if value is not None} if isinstance(rfm, dict) else {}
     cuts, lists = rfm.get("cuts", "rank"), {"recency_days", "frequency", "monetary"} & rfm.keys()

@@ -113,6 +113,10 @@ BAD = {
         {"report__status": "reviewed", "report__signed_by": " "},
         f"report.signed_by: a reviewed {SIGNED}",
     ),
+    "signed off by who prepared it": (
+        {"report__status": "signed_off", "report__signed_by": "kim Lee, 2025-07-03", "report__prepared_by": "Kim Lee , 2025-07-01"},
+        "report.signed_by: kim Lee prepared it, too; another pair of eyes signs it off",
+    ),
     "signed by 121 letters": (
         {"report__signed_by": "x" * 121},
         "report.signed_by: string should have at most 120 characters (got 'xxx",
@@ -675,6 +679,12 @@ def test_commentary_is_found_from_where_the_params_are_written_and_history_stays
     params = load_params(good(tmp_path, commentary="${SECRET}/words", history="${SECRET}"))
     written = yaml.safe_load(to_yaml(params, tmp_path / "out"))
     assert (written["commentary"], written["history"]) == ("${SECRET}/words", "${SECRET}")
+
+
+def test_another_than_who_prepared_a_report_signs_it_off(tmp_path):
+    names = {"report__prepared_by": "Kim Lee, 2025-07-01", "report__reviewed_by": "Bo", "report__signed_by": "Kim Leeds, 2025-07-03"}
+    assert load_params(good(tmp_path, report__status="signed_off", **names)).report.reviewed_by == "Bo"
+    assert load_params(good(tmp_path, **names | {"report__signed_by": "Kim Lee"})).report.status == "draft"
 
 
 @pytest.mark.parametrize(

@@ -256,3 +256,11 @@ def test_a_browser_shows_it_at_any_width_and_asks_for_nothing(html, tmp_path):
             assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(21, 24, 28)"}[scheme]
             assert view.evaluate("[...document.querySelectorAll('img[src]')].every(image => image.naturalWidth > 0)")
         browser.close()
+
+
+def test_who_prepared_and_who_reviewed_stand_beside_who_signed(node):
+    names = {"prepared_by": "Bo <Li>, 2025-07-01", "reviewed_by": "Cy"}
+    header = BeautifulSoup(render(node, REPORT | names), "html.parser").header.get_text(" ", strip=True)
+    assert "Reviewed, Ann <Lee>" in header and "Prepared by Bo <Li>, 2025-07-01 · Reviewed by Cy" in header
+    assert "Prepared" not in render(node)
+    assert "Reviewed by Cy" in render(node, REPORT | {"reviewed_by": "Cy"}) and " · Reviewed by" not in render(node, REPORT | {"reviewed_by": "Cy"})
