@@ -84,6 +84,17 @@ def definitions_changed(page: Page) -> HTML:
     return page.table(changed, "Definitions changed since last month: figures before and after do not compare")
 
 
+def settings_changed(page: Page) -> HTML:
+    """The settings that are not those of last month's published report, if there is one."""
+    page.book.save("settings", pd.DataFrame(page.book.params.settled.items(), columns=["setting", "value"]))
+    now, before = page.book.read("settings"), page.book.earlier("settings", ["setting", "value"])  # both as they are written
+    if before is None:
+        return HTML("")
+    both = before.astype(str).merge(now.astype(str), on="setting", how="outer", suffixes=("_before", "_now"), validate="one_to_one")
+    both = both.set_axis(["setting", "before", "now"], axis=1).fillna("no such setting")
+    return page.table(both[both["before"] != both["now"]], "Settings changed since last month")
+
+
 def restated(page: Page, table: pd.DataFrame, reports: int) -> HTML:
     """What earlier reports published of their own month and today's data give otherwise. table : from `summary.restated`."""
     if not reports:

@@ -19,7 +19,8 @@ from helpers.params import Params, as_written
 HERE = Path(__file__).parent
 # What a run reads of which month before.
 HISTORY = (("columns", 1), ("decisions", 1),
-           *((table, months) for table in ("definitions", "forecast_12m", "metrics", "volume_by_table") for months in range(1, 13)))
+           *((table, months) for months in range(1, 13)
+             for table in ("definitions", "forecast_12m", "metrics", "settings", "volume_by_table")))
 PACKAGES = ("ltv-report", "duckdb", "matplotlib", "nbconvert", "numpy", "pandas", "papermill", "scipy", "seaborn")
 
 

@@ -285,6 +285,14 @@ class Params(Section):
         """Rule id -> the terms that the file sets, and none that it leaves to rules.yaml."""
         return {rule: terms.model_dump(exclude_none=True) for rule, terms in self.verdicts.items()}
 
+    @property
+    def settled(self) -> dict[str, str]:
+        """Setting -> its value in words: what figures rest on besides data; none of places, control totals or signatures."""
+        apart = dict.fromkeys(("commentary", "demo", "engine", "history", "targets"), True)
+        given = self.model_dump(mode="json", exclude=apart | {"sources": {"__all__": {"path", "url", "query", "expect"}}})
+        report = {name: given["report"][name] for name in ("currency", "timezone")}
+        return dict(_flat(unread(given | {"report": report}, self.raw)))
+
     def earlier(self, table: str, months: int = 1) -> Path | None:
         """Where the report published so many months before this one keeps a table; None without a history."""
         if not self.history:
@@ -537,6 +545,14 @@ def to_yaml(params: Params, folder: Path) -> str:
         if (url := source["url"] or "").startswith(DUCKDB) and "${" not in url:
             source["url"] = DUCKDB + Path(os.path.relpath(params.resolve(url.removeprefix(DUCKDB)), folder)).as_posix()
     return yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True)
+
+
+def _flat(values: dict[str, Any], where: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{where}{name}.")
+        else:
+            yield where + name, "not set" if value is None else str(value)
 
 
 def unread(resolved: Any, raw: Any) -> Any:

@@ -29,10 +29,10 @@ METRICS = pd.DataFrame([
 
 
 class Book(SimpleNamespace):
-    def __init__(self, folder, newest="2025-06-30", passed=True, earlier=None, words=None):
+    def __init__(self, folder, newest="2025-06-30", passed=True, earlier=None, words=None, settled=None):
         policy = SimpleNamespace(min_customers=30, max_staleness_days=31)
         report = SimpleNamespace(**REPORT)
-        params = SimpleNamespace(report=report, policy=policy, rules={}, targets={}, as_of=date(2025, 7, 1))
+        params = SimpleNamespace(report=report, policy=policy, rules={}, targets={}, as_of=date(2025, 7, 1), settled=settled or {})
         least = {"months": 12, "customers": 30, "ends": 5}
         known = {"least": least, "months": 36, "newest": newest, "passed": passed, "before": earlier or {}, "said": words}
         super().__init__(params=params, run_dir=folder, published={}, **known)
@@ -47,6 +47,8 @@ class Book(SimpleNamespace):
     save = publish
 
     def read(self, name):
+        if name in self.published:
+            return self.published[name]
         newest = [("transactions", "2020-01-01 00:00:00"), ("subscriptions", self.newest), ("costs", "2025-06-30"),
                   ("plans", None)]
         return pd.DataFrame(newest, columns=["table", "newest"])
@@ -124,6 +126,15 @@ class TestLookingBack:
         assert re.findall(r"\bltv\b", text(cover.definitions_changed(page))) == ["ltv"]
         assert "no rows" in text(cover.definitions_changed(Page(Book(tmp_path, earlier={"definitions": before}), "x")))
         assert cover.definitions_changed(Page(Book(tmp_path), "x")).data == ""
+
+
+    def test_a_setting_that_is_another_is_told_with_both_values(self, tmp_path):
+        now = {"policy.grace_days": "15", "policy.tax": "excluded", "verdicts.R-LTV-1.target": "4.0"}
+        before = pd.DataFrame([("policy.grace_days", 7), ("policy.tax", "excluded"), ("rfm.gone", "x")], columns=["setting", "value"])
+        shown = text(cover.settings_changed(Page(Book(tmp_path, earlier={"settings": before}, settled=now), "x")))
+        assert "policy.grace_days 7 15" in shown and "rfm.gone x no such setting" in shown and "policy.tax" not in shown
+        assert "verdicts.R-LTV-1.target no such setting 4.0" in shown
+        assert cover.settings_changed(Page(Book(tmp_path), "x")).data == ""
 
 
 class TestRestated:

@@ -171,14 +171,17 @@ class TestRestated:
     VOLUME = pd.DataFrame([("transactions", "2025-05", 10, 990.0), ("transactions", "2025-06", 11, 1100.0)],
                           columns=summary.PUBLISHED["volume_by_table"])
 
-    def report(self, *rows, volume=(("transactions", "2025-05", 10, 990.0),), version=1):
+    SETTINGS = pd.DataFrame({"setting": ["policy.grace_days", "policy.tax"], "value": ["7", "excluded"]})
+
+    def report(self, *rows, volume=(("transactions", "2025-05", 10, 990.0),), version=1, grace="7"):
         return {"metrics": pd.DataFrame(rows, columns=summary.PUBLISHED["metrics"]).astype({"low": float, "high": float}),
                 "volume_by_table": pd.DataFrame(volume, columns=summary.PUBLISHED["volume_by_table"]),
-                "definitions": pd.DataFrame([("mrr", version)], columns=["metric", "version"])}
+                "definitions": pd.DataFrame([("mrr", version)], columns=["metric", "version"]),
+                "settings": self.SETTINGS.replace("7", grace)}
 
     def rows(self, published, metrics=None):
         metrics = self.METRICS if metrics is None else metrics
-        return summary.restated(metrics, self.VOLUME, self.VERSIONS, published, "2025-06").to_numpy().tolist()
+        return summary.restated(metrics, self.VOLUME, self.VERSIONS, self.SETTINGS, published, "2025-06").to_numpy().tolist()
 
     def test_each_report_is_asked_for_its_own_month_alone(self):
         may = self.report(["mrr", "all", "all", "2025-05", 990.0, 980.0, 995.0], ["mrr", "all", "all", "2025-04", 5.0, None, None],
@@ -186,8 +189,8 @@ class TestRestated:
         april = self.report(["mrr", "all", "all", "2025-04", 850.0, 800.0, 950.0])
         none = dict.fromkeys(summary.PUBLISHED)
         assert self.rows({1: may, 2: april, 3: none}) == [
-            ["2025-05", "mrr", "all", "all", "USD", 990.0, 1000.0, 10.0, True, "other cells, settings or code"],
-            ["2025-04", "mrr", "all", "all", "USD", 850.0, 900.0, 50.0, False, "other cells, settings or code"]]
+            ["2025-05", "mrr", "all", "all", "USD", 990.0, 1000.0, 10.0, True, "other cells or code"],
+            ["2025-04", "mrr", "all", "all", "USD", 850.0, 900.0, 50.0, False, "other cells or code"]]
 
     def test_another_order_of_adding_up_restates_nothing(self):
         assert self.rows({1: self.report(["mrr", "all", "all", "2025-05", 1000.0 + 1e-8, None, None])}) == []
@@ -196,6 +199,13 @@ class TestRestated:
         lost = self.METRICS.assign(value=self.METRICS["value"].mask(self.METRICS["period"] == "2025-05"))
         found = self.rows({1: self.report(["mrr", "all", "all", "2025-05", 1000.0, 1.0, 2.0])}, lost)
         assert [(np.isnan(row[6]), row[8]) for row in found] == [(True, None)]
+
+    def test_other_settings_are_a_cause_and_not_known_ones_may_be(self):
+        figure = ["mrr", "all", "all", "2025-05", 990.0, None, None]
+        late = [("transactions", "2025-05", 9, 900.0)]
+        for report, cause in ((self.report(figure, grace="15"), "settings"), (self.report(figure, grace="15", volume=late), "settings, late rows"),
+                              (self.report(figure) | {"settings": None}, "other cells, settings or code")):
+            assert [row[-1] for row in self.rows({1: report})] == [cause]
 
     @pytest.mark.parametrize(("cause", "volume", "version"), [
         ("late rows", [("transactions", "2025-05", 9, 900.0)], 1),
@@ -211,4 +221,4 @@ class TestRestated:
 
     def test_a_report_that_kept_no_rows_or_definitions_is_compared_all_the_same(self):
         then = self.report(["mrr", "all", "all", "2025-05", 990.0, None, None]) | {"volume_by_table": None, "definitions": None}
-        assert [row[-1] for row in self.rows({1: then})] == ["other cells, settings or code"]
+        assert [row[-1] for row in self.rows({1: then})] == ["other cells or code"]

@@ -834,3 +834,14 @@ def test_percents_for_shares_and_targets_of_rules_without_one_are_refused(tmp_pa
         load_params(path)
     path.write_text(head + "targets: {nrr_12m: {2025-06: 1.1}, mrr: {2025-06: 90}}\nverdicts: {R-NRR-1: {target: 1.05}}")
     assert load_params(path).targets["nrr_12m"] == {"2025-06": 1.1}
+
+
+def test_settings_that_figures_rest_on_are_told_in_words_without_places_secrets_or_signatures(tmp_path, monkeypatch):
+    monkeypatch.setenv("DAYS_COLUMN", "top secret")
+    path = good(tmp_path, policy={"grace_days": 15}, report__signed_by="Kim", report__currency="CHF", verdicts={"R-LTV-2": {"target": 4.0}},
+                sources__transactions={"path": "o.csv", "dayfirst": True, "columns": {"amount": "${DAYS_COLUMN}"}, "expect": {"rows": 3}})
+    told = load_params(path).settled
+    assert told["policy.grace_days"] == "15" and told["report.currency"] == "CHF" and told["policy.observed_from"] == "not set"
+    assert told["sources.transactions.dayfirst"] == "True" and told["sources.transactions.columns.amount"] == "${DAYS_COLUMN}"
+    assert told["verdicts.R-LTV-2.target"] == "4.0" and told["ltv_cac.seed"] == "1" and told["rfm.cuts"] == "rank"
+    assert not [name for name in told if re.search(r"path|url|query|expect|signed|report\.month|title|^history|commentary|targets", name)]

@@ -15,7 +15,8 @@ CARDS = ["active_customers", "nrr_12m", "grr_12m", "ltv_to_cac", "payback_months
          "average_order_value", "arpu"]
 FORECAST = ["metric", "made_in", "period", "value", "low", "high", "actual", "inside"]
 PUBLISHED = {"metrics": ["metric", "dimension", "member", "period", "value", "low", "high"],
-             "volume_by_table": ["table", "period", "rows", "amount"], "definitions": ["metric", "version"]}
+             "volume_by_table": ["table", "period", "rows", "amount"], "definitions": ["metric", "version"],
+             "settings": ["setting", "value"]}
 RESTATED = ["period", "metric", "dimension", "member", "unit", "published", "now", "difference", "outside", "cause"]
 LEVERS = ["lever", "now", "unit", "step", "gain_12m", "customers", "how"]
 YEAR = np.arange(1, 13)
@@ -38,11 +39,11 @@ def trend(metrics: pd.DataFrame) -> pd.DataFrame:
     return found.sort_values("period", ignore_index=True)
 
 
-def restated(metrics: pd.DataFrame, volume: pd.DataFrame, versions: dict[str, int],
+def restated(metrics: pd.DataFrame, volume: pd.DataFrame, versions: dict[str, int], settings: pd.DataFrame,
              published: dict[int, dict[str, pd.DataFrame | None]], period: str) -> pd.DataFrame:
     """Figures that earlier reports published of their own month and that today's data give otherwise: columns RESTATED.
 
-    metrics, volume, versions : of this report: its metrics, volume_by_table, and the version of each definition.
+    metrics, volume, versions, settings : of this report: its metrics, volume_by_table, the version of each definition, settings.
     published : by months ago, the tables and columns PUBLISHED of an earlier report, None for one that it did not keep.
     `outside`: whether today's figure lies outside the published interval, None without one. `cause`: see `_causes`. What differs
     in the tenth digit alone is the same.
@@ -57,25 +58,32 @@ def restated(metrics: pd.DataFrame, volume: pd.DataFrame, versions: dict[str, in
         both = both[~np.isclose(both["published"], both["now"], rtol=1e-9, atol=1e-9, equal_nan=True)]
         inside = both["now"].between(both["low_then"], both["high_then"])
         bounded = both[["now", "low_then", "high_then"]].notna().all(axis=1)
-        cause = _causes(both["metric"], late(volume, report["volume_by_table"], after), report["definitions"], versions)
+        other = None if report["settings"] is None else {*_pairs(report["settings"])} != {*_pairs(settings)}
+        cause = _causes(both["metric"], late(volume, report["volume_by_table"], after), report["definitions"], versions, other)
         outside = (~inside).astype(object).where(bounded, None)
         both = both.assign(difference=both["now"] - both["published"], outside=outside, cause=cause)
         found.append(both[RESTATED])
     return pd.concat(found, ignore_index=True)
 
 
-def _causes(metrics: pd.Series, changed: pd.DataFrame, then: pd.DataFrame | None, versions: dict[str, int]) -> list[str]:
-    """What may have restated each of these metrics: another version of it, rows of months then published, or neither.
+def _pairs(settings: pd.DataFrame) -> zip:
+    return zip(settings["setting"], settings["value"].astype(str), strict=True)
 
-    changed : from `late`. then : the definitions then, `metric, version`.
+
+def _causes(metrics: pd.Series, changed: pd.DataFrame, then: pd.DataFrame | None, versions: dict[str, int],
+            settings: bool | None) -> list[str]:
+    """What may have restated each of these metrics: another version of it, settings, rows of months then published, or none.
+
+    changed : from `late`. then : the definitions then, `metric, version`. settings : whether there are others; None if unknown.
     """
     rows, before = changed["rows_now"], changed["rows_then"]
     kinds = np.select([changed["table"] == "fx_rates", rows < before, rows == before, changed["change"] < 0],
                       ["FX", "rows gone", "data", "refunds"], "late rows")
-    told = [kind for kind in ("late rows", "refunds", "data", "rows gone", "FX") if kind in {*kinds}]
+    told = ["settings"] * bool(settings) + [kind for kind in ("late rows", "refunds", "data", "rows gone", "FX") if kind in {*kinds}]
+    rest = "other cells, settings or code" if settings is None else "other cells or code"
     known = {} if then is None else dict(zip(then["metric"], then["version"], strict=True))
     other = [known.get(metric, versions[metric]) != versions[metric] for metric in metrics]
-    return [", ".join(["definition"] * new + told) or "other cells, settings or code" for new in other]
+    return [", ".join(["definition"] * new + told) or rest for new in other]
 
 
 def moves(metrics: pd.DataFrame, movements: pd.DataFrame, period: str) -> pd.DataFrame:
