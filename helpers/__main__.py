@@ -151,7 +151,8 @@ def check(params: File, month: Month = None) -> None:
     from helpers.params import load_params
 
     book, shown = marts.check(load_params(params, month))
-    control = data_prep.control_checks(shown["Rows of each table, by stage"], book.frame("summaries/inputs"), book.params.control_totals)
+    stages, files = shown["Rows of each table, by stage"], book.frame("summaries/inputs")
+    control = data_prep.control_checks(stages, files, book.params.control_totals)
     shown |= {"Rows rejected, by rule": data_prep.remedies(shown["Rows rejected, by rule"]),
               **({"Control totals, and what was read": control} if len(control) else {}),
               "What each section can show": data_prep.sections(book.given, book.columns, book.least),

@@ -292,7 +292,7 @@ def _small(svg: str) -> str:
 
 
 def _outline(path: str) -> str:
-    """A letter's outline by tens of its units, 2048 to its size, from point to point: a twentieth of a point off, and a third smaller."""
+    """A letter's outline by tens of its units, 2048 to its size, from point to point: a twentieth of a point off."""
     drawn, at, start = "", (0, 0), (0, 0)
     for step, numbers in re.findall(r"([MLQCz])([^MLQCz]*)", path):
         units = [round(int(unit) / 10) for unit in numbers.split()]

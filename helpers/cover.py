@@ -90,7 +90,7 @@ def settings_changed(page: Page) -> HTML:
     now, before = page.book.read("settings"), page.book.earlier("settings", ["setting", "value"])  # both as they are written
     if before is None:
         return HTML("")
-    both = before.astype(str).merge(now.astype(str), on="setting", how="outer", suffixes=("_before", "_now"), validate="one_to_one")
+    both = before.astype(str).merge(now.astype(str), on="setting", how="outer", suffixes=("", "_now"), validate="one_to_one")
     both = both.set_axis(["setting", "before", "now"], axis=1).fillna("no such setting")
     return page.table(both[both["before"] != both["now"]], "Settings changed since last month")
 
@@ -98,9 +98,11 @@ def settings_changed(page: Page) -> HTML:
 def restated(page: Page, table: pd.DataFrame, reports: int) -> HTML:
     """What earlier reports published of their own month and today's data give otherwise. table : from `summary.restated`."""
     if not reports:
-        return tables.paragraph("No report of the last twelve months was published before this one: there is nothing to restate.")
+        return tables.paragraph(
+            "No report of the last twelve months was published before this one: there is nothing to restate.")
     if table.empty:
-        return tables.paragraph(f"All that was published in the last twelve months (reports: {reports}) reads the same by today's data.")
+        return tables.paragraph(
+            f"All that was published in the last twelve months (reports: {reports}) reads the same by today's data.")
     whole = table[table["dimension"] == "all"].drop(columns=["dimension", "member"])
     whole = whole.assign(**{side: page.texts(whole, side) for side in ("published", "now", "difference")})
     whole = whole.drop(columns="unit").reset_index(drop=True)

@@ -151,7 +151,8 @@ class Book:
         lost = {*read_csv(path)[name]} - {*frame[name]} if path.is_file() else set()
         if lost:
             remedy = f"Give this one a name of its own, such as {page}_more; or, where those shall go, delete {path}."
-            raise ReportError(f"The {kind} of {page}", [f"would be written again, without {', '.join(sorted(lost)[:5])}"], remedy)
+            found = [f"would be written again, without {', '.join(sorted(lost)[:5])}"]
+            raise ReportError(f"The {kind} of {page}", found, remedy)
         write_csv(frame, path)
         return frame
 
@@ -201,8 +202,10 @@ def stage(params: Params, spill: Path | None = None) -> Engine:
         commentary(params)  # told now, not after half the report
     except ReportError as error:
         problems.append(str(error))
-    needed = {"plan_prices": ("subscriptions", "plans"), "invoices": ("transactions",)}.get(source := params.policy.mrr_source, ())
-    if found := [f"{source} needs the table {name}, which sources does not name" for name in needed if name not in params.sources]:
+    source = params.policy.mrr_source
+    needed = {"plan_prices": {"subscriptions", "plans"}, "invoices": {"transactions"}}.get(source, set())
+    needed = sorted(needed - params.sources.keys(), reverse=True)
+    if found := [f"{source} needs the table {name}, which sources does not name" for name in needed]:
         problems.append(str(ReportError("policy.mrr_source", found, OWN_AMOUNTS)))
     settings(engine, params)
     with ThreadPoolExecutor(2) as pool:  # many small files: one is looked at while another is parsed

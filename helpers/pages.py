@@ -214,11 +214,13 @@ class Page:
             row = self.book.frame("summaries/unbilled").iloc[0]
             lines, others = (self.number(row[name], "count") for name in ("lines", "without"))
             amount = self.number(row["amount"], self.currency)
-            own = {"lines of subscriptions in no MRR": f"{others} of {lines}, {amount}, for want of a customer or a period of service"}
+            why = "for want of a customer or a period of service"
+            own = {"lines of subscriptions in no MRR": f"{others} of {lines}, {amount}, {why}"}
         row = self.book.frame("summaries/undated").iloc[0]
         if row["due"]:
-            own["past due by status alone"] = (f"{self.number(row['due'], 'count')} subscriptions, since the bill that is open by "
-                                               f"current_period_end; {self.number(row['undated'], 'count')} have none and pay on")
+            due, undated = (self.number(row[name], "count") for name in ("due", "undated"))
+            own["past due by status alone"] = (
+                f"{due} subscriptions, since the bill that is open by current_period_end; {undated} have none and pay on")
         return tables.facts(policy.model_dump(mode="json") | own)
 
     def notes(self) -> HTML:

@@ -151,8 +151,8 @@ class Source(Section):
     path: str | None = Field(None, min_length=1, description="file, folder or glob, relative to this file; or package://name/path")
     url: Url | None = Field(None, repr=False, description="for path: postgresql://… or duckdb:///file, secrets as ${NAME}")
     query: str | None = Field(None, pattern=r"\S", repr=False, description="for url: one select, which answers with the rows")
-    format: Format = Field("canonical", description=f"export read as it comes: {', '.join(FORMATS)}; auto: by its columns; or canonical")
-    channel: str | None = Field(None, pattern=r"^[^'\\\x00-\x1f]{1,80}$", description="for exports of ads: what customers call it")
+    format: Format = Field("canonical", description=f"export as it comes: {', '.join(FORMATS)}; auto: by its columns")
+    channel: str | None = Field(None, pattern=r"^[^'\\\x00-\x1f]{1,80}$", description="of ads, as customers have it")
     columns: dict[str, str | int] = Field({}, description="canonical name: name (or position, from 1) in the file")
     delimiter: str | None = Field(None, pattern='^([^"\r\n]|blank)$', description="one character, or 'blank' for many")
     header: bool | None = Field(None, description="whether the first line names the columns")
@@ -175,7 +175,7 @@ class Policy(Section):
     gross_margin: float | None = Field(None, gt=0, le=1, description="fraction; null: from costs, else 1")
     cac_basis: Literal["blended", "paid", "loaded"] = Field("blended", description="spend and customers in CAC")
     cac_lag_months: int = Field(0, ge=0, le=24, description="months from spend to customer")
-    mrr_source: Literal["subscriptions", "plan_prices", "invoices"] = Field("subscriptions", description="whose amounts MRR is made of")
+    mrr_source: Literal["subscriptions", "plan_prices", "invoices"] = Field("subscriptions", description="what MRR is made of")
     mrr_includes_discounts: bool = Field(True, description="discounts in force lower MRR")
     finite_discounts: Literal["lower", "ignore"] = Field("lower", description="whether discounts that end lower MRR, too")
     plan_changes: Literal["month_end", "by_day"] = Field("month_end", description="by_day: MRR is the mean over the month")
@@ -198,7 +198,7 @@ class Policy(Section):
     suppress_below: int = Field(5, ge=0, description="members of fewer customers show no estimate in splits")
     confidence: float = Field(0.95, ge=0.5, lt=1, description="coverage of every interval, a fraction")
     pandas_rows: int = Field(5_000_000, ge=1, description="load_mart refuses larger tables")
-    max_staleness_days: int = Field(31, ge=1, le=3650, description="age of the newest row, and of rates in use; beyond: provisional")
+    max_staleness_days: int = Field(31, ge=1, le=3650, description="age of the newest row and of rates; beyond: provisional")
     ledger_tolerance: float = Field(0.005, ge=0, lt=1, description="gap to the ledger that is let pass, a fraction of it")
 
 
@@ -407,7 +407,8 @@ def contradictions(values: dict[str, Any], rules: dict[str, Any]) -> list[str]:
         if name in taken():
             problems.append(f"dimensions: '{name}' has a meaning of its own here; give it another name, and say under "
                             f"sources.<table>.columns which column of the file it is, as in my_{name}: {name}")
-    problems += [f"sources.{name}.expect.amount: {name} has no amount that adds up; tell its rows" for name, table in TABLES.items()
+    problems += [f"sources.{name}.expect.amount: {name} has no amount that adds up; tell its rows"
+                 for name, table in TABLES.items()
                  if not table.worth and as_written(values, ("sources", name, "expect", "amount")) is not None]
     status, signed_by, month = (as_written(values, ("report", name)) for name in ("status", "signed_by", "month"))
     if status in ("reviewed", "signed_off") and not str(signed_by or "").strip():
@@ -415,7 +416,8 @@ def contradictions(values: dict[str, Any], rules: dict[str, Any]) -> list[str]:
     prepared_by = as_written(values, ("report", "prepared_by"))
     maker, signer = (str(name or "").partition(",")[0].strip().casefold() for name in (prepared_by, signed_by))
     if status in ("reviewed", "signed_off") and maker and maker == signer:
-        problems.append(f"report.signed_by: {str(signed_by).partition(',')[0].strip()} prepared it, too; another pair of eyes signs it off")
+        name = str(signed_by).partition(",")[0].strip()
+        problems.append(f"report.signed_by: {name} prepared it, too; another pair of eyes signs it off")
     rfm = as_written(values, ("rfm",))
     rfm = {name: value for name, value in rfm.items() if value is not None} if isinstance(rfm, dict) else {}
     cuts, lists = rfm.get("cuts", "rank"), {"recency_days", "frequency", "monetary"} & rfm.keys()
@@ -455,7 +457,7 @@ def origins(values: dict[str, Any], raw: dict[str, Any]) -> list[str]:
         if isinstance(form, str) and (serves := FORMATS.get(form, {"table": table})["table"]) != table:
             problems.append(f"sources.{table}.format: {form} is an export of {serves}; put it under sources.{serves}")
         if "channel" in given and "channel" not in FORMATS.get(str(form), {}).get("fills", {}):
-            problems.append(f"sources.{table}.channel: is for exports of ads, such as format: google_ads; else name a column channel")
+            problems.append(f"sources.{table}.channel: is for exports of ads, such as format: google_ads; or name a column")
         if (named := given & {"path", "url", "query"}) not in ({"path"}, {"url", "query"}):
             found = " and ".join(sorted(named)) or "neither"
             problems.append(f"sources.{table}: needs path, for files, or url and query, for a database (got {found})")

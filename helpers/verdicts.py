@@ -90,7 +90,7 @@ def severity_of(low: float, high: float, *, better: str, target: float, low_limi
 
 
 def provisional(verdicts: pd.DataFrame, checks: pd.DataFrame, stale: bool = False) -> pd.DataFrame:
-    """All verdicts marked provisional where a check failed, or the data are stale or judged `act` themselves; else as they are."""
+    """All verdicts marked provisional where a check failed, or data are stale or judged `act` themselves; else as they are."""
     bad = (verdicts["rule"].eq("R-DQ-1") & verdicts["severity"].isin(["act", "watch"])).any()
     return verdicts.assign(provisional=verdicts["provisional"] | bool(stale or bad or not checks["passed"].all()))
 

@@ -75,5 +75,6 @@ def parts_checks(check: str, parts: pd.Series, whole: pd.Series, labels: dict[in
     parts, whole : sums by the index of their month; a month without parts has none, so 0.
     """
     whole = whole.astype(float).tail(13)
+    parts = parts.astype(float).reindex(whole.index, fill_value=0)
     return checks(pd.DataFrame({"check": check, "scope": whole.index.map(labels), "expected": whole.to_numpy(),
-                                "actual": parts.astype(float).reindex(whole.index, fill_value=0).to_numpy(), "tolerance": tolerance}))
+                                "actual": parts.to_numpy(), "tolerance": tolerance}))

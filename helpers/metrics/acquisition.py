@@ -22,7 +22,8 @@ def cac_by(rows: pd.DataFrame, months: pd.DataFrame, basis: str = "blended") -> 
     rows : from `summaries/cac_by`. months : `cac_by_month`, whose months count. By channel and campaign spend is the one
     recorded. In other cuts a customer carries what its channel spent ÷ the channel's new customers; spend of channels
     that won nobody is unattributed. basis : policy.cac_basis; `loaded` shares people and tools among all new customers alike,
-    for nothing says whom they won; without new customers they are unattributed. A cut of which no member is known is left out; without spend there is no row.
+    for nothing says whom they won; without new customers they are unattributed. A cut of which no member is
+    known is left out; without spend there is no row.
     """
     rows = rows[rows["month"].isin(months["month"])]
     channels = rows[rows["dimension"] == "channel"].groupby("channel")[["media", "other", "new_customers"]].sum()

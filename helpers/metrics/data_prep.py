@@ -90,7 +90,7 @@ def row_checks(rows: pd.DataFrame) -> pd.DataFrame:
 def control_checks(rows: pd.DataFrame, inputs: pd.DataFrame, told: dict[str, dict[str, float]]) -> pd.DataFrame:
     """What was read is what its sender counted. told : by table, any of `files, rows, amount`, as settings name them."""
     read = rows[rows["stage"] == "read"].set_index("table")
-    read = {"files": inputs.groupby("table").size(), "rows": read["rows"], "amount": read["amount"]}  # none of a table without rows
+    read = {"files": inputs.groupby("table").size(), "rows": read["rows"], "amount": read["amount"]}  # without rows: none
     found = [(f"control total: {what}", table, float(total), float(read[what].get(table, 0)), 0.005 if what == "amount" else 0)
              for table, totals in told.items() for what, total in totals.items()]
     return checks(pd.DataFrame(found, columns=["check", "scope", "expected", "actual", "tolerance"]))
@@ -108,7 +108,8 @@ def controlled(found: pd.DataFrame, number: Callable[[int, str], str]) -> str:
         return "No control totals were told: sources.<table>.expect takes the files, rows and money that the sender counted."
     wrong = ", ".join(found.loc[~found["passed"], "scope"].unique())
     told = f"{number(found['passed'].sum(), 'count')} of {number(len(found), 'count')} control totals agree"
-    return f"{told}. Not those of {wrong}: a file is missing, cut off, sent twice or another one; get it again." if wrong else f"{told}."
+    remedy = "a file is missing, cut off, sent twice or another one; get it again"
+    return f"{told}. Not those of {wrong}: {remedy}." if wrong else f"{told}."
 
 
 def rate_checks(rates: pd.DataFrame, most: int) -> pd.DataFrame:
@@ -133,7 +134,8 @@ def volume_checks(rows: pd.DataFrame, placed: pd.DataFrame) -> pd.DataFrame:
 def revenue_steps(bridged: pd.DataFrame) -> pd.DataFrame:
     """The last month of `summaries/revenue_bridge` as the steps of a waterfall: `label`, `value`, `kind`."""
     last = bridged.iloc[-1] if len(bridged) else pd.Series(0.0, index=[*BRIDGE])
-    return pd.DataFrame([(label, float(last[name]), kind) for name, (label, kind) in BRIDGE.items()], columns=["label", "value", "kind"])
+    rows = [(label, float(last[name]), kind) for name, (label, kind) in BRIDGE.items()]
+    return pd.DataFrame(rows, columns=["label", "value", "kind"])
 
 
 def revenue_checks(bridged: pd.DataFrame, months: pd.DataFrame, labels: dict[int, str]) -> pd.DataFrame:
@@ -145,8 +147,8 @@ def revenue_checks(bridged: pd.DataFrame, months: pd.DataFrame, labels: dict[int
     steps = bridged.set_index("month")[["mrr", *changes]].sum(axis=1)
     return pd.concat([
         parts_checks("revenue: steps from MRR add up to all", steps, whole["revenue"], labels, 0.005),
-        parts_checks("revenue: customers and unattributed add up to all", whole["revenue_known"] + whole["revenue_unattributed"],
-                     whole["revenue"], labels, 0.005)])
+        parts_checks("revenue: customers and unattributed add up to all",
+                     whole["revenue_known"] + whole["revenue_unattributed"], whole["revenue"], labels, 0.005)])
 
 
 def trace_checks(trace: pd.DataFrame) -> pd.DataFrame:

@@ -225,7 +225,7 @@ def forecast(tables, sales: Callable[[int], pd.DataFrame], last: int, *, subscri
 
 
 def so_far(months: pd.DataFrame, *, subscriptions: bool) -> pd.DataFrame:
-    """What a forecast continues: `period` and `total` of the last 13 months, MRR at their ends or revenue of known customers."""
+    """What a forecast continues: `period` and `total` of 13 months, MRR at their ends or revenue of known customers."""
     last = months.tail(13)
     return pd.DataFrame({"period": last["month"].map(label), "total": last["mrr_end" if subscriptions else "revenue_known"]})
 

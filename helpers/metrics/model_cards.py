@@ -86,5 +86,5 @@ def curve_fit(ends: pd.DataFrame, models: pd.DataFrame, *, confidence: float, le
 def drawn(curves: pd.DataFrame) -> pd.DataFrame:
     """What to draw of `curve_fit` for all together: a row per age and `curve`, the interval with what was seen."""
     whole = curves[curves["dimension"] == "all"]
-    fitted = whole[["age_months"]].assign(curve="sBG", share=whole["fitted"])
-    return pd.concat([whole[["age_months", "low", "high"]].assign(curve="seen", share=whole["seen"]), fitted], ignore_index=True)
+    seen = whole[["age_months", "low", "high"]].assign(curve="seen", share=whole["seen"])
+    return pd.concat([seen, whole[["age_months"]].assign(curve="sBG", share=whole["fitted"])], ignore_index=True)

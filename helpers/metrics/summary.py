@@ -43,10 +43,10 @@ def restated(metrics: pd.DataFrame, volume: pd.DataFrame, versions: dict[str, in
              published: dict[int, dict[str, pd.DataFrame | None]], period: str) -> pd.DataFrame:
     """Figures that earlier reports published of their own month and that today's data give otherwise: columns RESTATED.
 
-    metrics, volume, versions, settings : of this report: its metrics, volume_by_table, the version of each definition, settings.
+    metrics, volume, versions, settings : of this report; versions: of each definition.
     published : by months ago, the tables and columns PUBLISHED of an earlier report, None for one that it did not keep.
-    `outside`: whether today's figure lies outside the published interval, None without one. `cause`: see `_causes`. What differs
-    in the tenth digit alone is the same.
+    `outside`: whether today's figure lies outside the published interval, None without one. `cause`: see `_causes`. What
+    differs in the tenth digit alone is the same.
     """
     key, found = ["metric", "dimension", "member", "period"], [pd.DataFrame(columns=RESTATED)]
     for ago, report in published.items():
@@ -79,7 +79,8 @@ def _causes(metrics: pd.Series, changed: pd.DataFrame, then: pd.DataFrame | None
     rows, before = changed["rows_now"], changed["rows_then"]
     kinds = np.select([changed["table"] == "fx_rates", rows < before, rows == before, changed["change"] < 0],
                       ["FX", "rows gone", "data", "refunds"], "late rows")
-    told = ["settings"] * bool(settings) + [kind for kind in ("late rows", "refunds", "data", "rows gone", "FX") if kind in {*kinds}]
+    found = {*kinds, "settings" if settings else ""}
+    told = [kind for kind in ("settings", "late rows", "refunds", "data", "rows gone", "FX") if kind in found]
     rest = "other cells, settings or code" if settings is None else "other cells or code"
     known = {} if then is None else dict(zip(then["metric"], then["version"], strict=True))
     other = [known.get(metric, versions[metric]) != versions[metric] for metric in metrics]

@@ -79,7 +79,8 @@ def contracts(tables: dict[str, pd.DataFrame], month: int, last: int, policy) ->
         shared=shared_churn(months, in_month_churn=policy.in_month_churn, confidence=policy.confidence))
     factors = [(share, a.value, lived.value, margin.value) for key in keys(cells)
                for share, a, lived in [found.plans.get(key, [np.nan, ltv.UNKNOWN, ltv.UNKNOWN])]]
-    return Past(found.discounted, cost, found.method, (MIX, PRICE, CHURN, MARGIN), margin.basis, np.array(factors).T, found, fits)
+    levers = MIX, PRICE, CHURN, MARGIN
+    return Past(found.discounted, cost, found.method, levers, margin.basis, np.array(factors).T, found, fits)
 
 
 def sales(tables: dict[str, pd.DataFrame], month: int, last: int, policy) -> Past:
@@ -94,7 +95,8 @@ def sales(tables: dict[str, pd.DataFrame], month: int, last: int, policy) -> Pas
     money, orders, active = months.tail(12)[["revenue_known", "orders_known", "active_end"]].sum().astype(float)
     levers = PRICE, FREQUENCY, CHURN, MARGIN
     if reason or not min(money, orders, active, np.nan_to_num(churn.value)) > 0:
-        return Past(ltv.UNKNOWN, cost, reason or "needs sales, and customers who left", levers, margin.basis, np.full((4, 1), np.nan))
+        reason = reason or "needs sales, and customers who left"
+        return Past(ltv.UNKNOWN, cost, reason, levers, margin.basis, np.full((4, 1), np.nan))
     value = ltv.scale(product([Estimate(*[money / active] * 3, int(active))], [churn]), margin.value)
     factors = np.array([[money / orders], [orders / active], [1 / churn.value], [margin.value]])
     return Past(value, cost, "ltv_margin, not the headline", levers, margin.basis, factors)

@@ -92,7 +92,8 @@ def ladder(methods: pd.DataFrame, of: Stream, margin: Margin, costs: pd.DataFram
         value["ltv_arpu_lifetime"], whole, flat - whole if known else np.nan, value["ltv_horizon"] if known else np.nan,
         now - flat, value["ltv_discounted"], kept - now if len(costs) else np.nan, -of.cac, value["ltv_net"], np.nan, np.nan,
     ]
-    table = pd.DataFrame(read_yaml("ladder.yaml")).assign(value=values).replace({"basis": {"margin": margin.basis} | ({} if known else {"net": margin.basis})})
+    bases = {"margin": margin.basis} | ({} if known else {"net": margin.basis})
+    table = pd.DataFrame(read_yaml("ladder.yaml")).assign(value=values).replace({"basis": bases})
     absent, needs = table["value"].isna(), table["needs"].fillna("not available: " + metric["remark"]["ltv_net"])
     table["formula"] = table["formula"].mask(absent, needs)
     return table.assign(kind=table["kind"].mask(absent, "absent"))[["label", "value", "kind", "basis", "formula"]]
@@ -133,7 +134,7 @@ def sensitivity(company: Stream, headline: Stream, margin: Margin) -> pd.DataFra
 
 
 def swings(moved: pd.DataFrame) -> pd.DataFrame:
-    """What to draw of `sensitivity`: by lever and step, the change of ltv_net, or of ltv where no net is known; none, no row."""
+    """What to draw of `sensitivity`: by lever, the change of ltv_net, or of ltv where no net is known; without one no row."""
     sides = {side: moved[f"ltv_net_{side}"].fillna(moved[f"ltv_{side}"]) for side in ("lower", "higher")}
     table = pd.DataFrame(sides).set_axis(moved["lever"] + ", " + moved["step"])
     return table[(table != 0).any(axis=1)]
@@ -160,8 +161,9 @@ def max_cac_by(members: pd.DataFrame, streams: dict[tuple[str, str], Stream], *,
 def negative_ltv(streams: dict[tuple[str, str], Stream]) -> pd.DataFrame:
     """Table negative_ltv: who brings less than it costs, and what each lever alone must reach to bring that to 0.
 
-    A row a member and lever; net = ltv − retention_costs − cac. `must_reach` is empty where the lever cannot do it. An unknown CAC counts as 0. Churn falls
-    by as much at every age as `sensitivity` lets it; `now` and `must_reach` are its means over the horizon.
+    A row a member and lever; net = ltv − retention_costs − cac. `must_reach` is empty where the lever cannot do it. An unknown
+    CAC counts as 0. Churn falls by as much at every age as `sensitivity` lets it; `now` and `must_reach` are its means over
+    the horizon.
     """
     rows = []
     for key, of in streams.items():
@@ -179,4 +181,5 @@ def negative_ltv(streams: dict[tuple[str, str], Stream]) -> pd.DataFrame:
             ("price", of.revenue[0], of.revenue[0] * (1 + margin - of.margin), "money"),
             ("CAC", of.cac, of.cac + short if of.cac + short >= 0 else np.nan, "money"),
         )]
-    return pd.DataFrame(rows, columns="dimension member n ltv retention_costs cac net low high lever now must_reach unit".split())
+    columns = "dimension member n ltv retention_costs cac net low high lever now must_reach unit"
+    return pd.DataFrame(rows, columns=columns.split())
