@@ -1,7 +1,8 @@
 """How LTV and CAC moved: months restated, the change by lever, and when CAC outpaces LTV."""
 
+from collections import Counter
 from itertools import permutations
-from math import inf
+from math import factorial, inf
 
 import numpy as np
 import pandas as pd
@@ -212,7 +213,7 @@ def equal(mine, theirs) -> bool:
 class TestDemo:
     def test_the_last_month_is_the_headline(self, book):
         demo, tables, result = book
-        series, change, outpacing = moved(demo, tables)
+        series, change, outpacing, _ = moved(demo, tables)
         row = result.metrics.query("metric == 'ltv' and dimension == 'all'").iloc[-1]
         assert len(series) == 13 and series["period"].iloc[-1] == "2025-06"
         assert equal(series.iloc[-1][["ltv", "ltv_low", "ltv_high", "n"]], row[["value", "low", "high", "n"]])
@@ -222,12 +223,29 @@ class TestDemo:
         assert trend.change_checks(change)["passed"].all() and len(outpacing) == 2
         assert series["ltv"].iloc[-1] - series["ltv"].iloc[-2] == pytest.approx(change["contribution"].iloc[:-1].sum())
 
+    def test_a_reader_can_make_each_contribution_again_from_the_terms(self, book, cdnow_book):
+        """Lever after lever from last month to this, in every order: the mean of what each step adds (no use of our own)."""
+        for tables, of in ((book[1], book[0]), (analysed(cdnow_book)[0], cdnow_book)):
+            _, change, _, terms = moved(of, tables)
+            last, this = (terms[terms["month"] == month].set_index("member") for month in ("last", "this"))
+            levers, added = change["lever"].to_list()[:-1], Counter()
+            for order in permutations(levers):
+                at = last[levers].copy()
+                for lever in order:
+                    was = at.prod(axis=1).sum()
+                    at[lever] = this[lever]
+                    added[lever] += (at.prod(axis=1).sum() - was) / factorial(len(levers))
+            assert change["contribution"].iloc[:-1].to_list() == pytest.approx([added[lever] for lever in levers], abs=1e-9)
+            assert [last["ltv"].sum(), this["ltv"].sum()] == pytest.approx(change[["before", "now"]].iloc[-1].to_list())
+        demo = moved(book[0], book[1])[3]
+        assert {"starter", "plus"} <= {*demo["member"]} and demo.groupby("month")["mix of new customers"].sum().to_list() == pytest.approx([1, 1])
+
     def test_months_before_costs_were_given_are_not_set_against_those_after(self, book):
         demo, tables, _ = book
         late = tables | {"costs": tables["costs"].query("month == @demo.month")}
-        series, change, outpacing = moved(demo, late)
+        series, change, outpacing, _ = moved(demo, late)
         assert series["basis"].to_list() == ["revenue"] * 12 + ["gross_margin"]
-        assert series["ltv"].notna().all() and change.empty and outpacing.empty
+        assert series["ltv"].notna().all() and change.empty and outpacing.empty and moved(demo, late)[3].empty
 
     def test_the_report_month_counts_what_the_page_counts(self, book):
         _, tables, _ = book
@@ -255,7 +273,7 @@ class TestDemo:
 
     def test_sales_alone_follow_ltv_margin(self, cdnow_book):
         tables, result = analysed(cdnow_book)
-        series, change, outpacing = moved(cdnow_book, tables)
+        series, change, outpacing, _ = moved(cdnow_book, tables)
         assert series["ltv"].iloc[-1] == pytest.approx(result.value("ltv_margin"))
         assert series["method"].iloc[-1] == "ltv_margin, not the headline" and outpacing.empty
         assert change["low"].isna().all() and trend.change_checks(change)["passed"].all()
@@ -305,7 +323,7 @@ class TestSimulated:
     def test_no_change_lies_within_the_interval_of_95_in_100_companies(self):
         rng, moves, halves = np.random.default_rng(5), [], []
         for _ in range(100):
-            _, change, _ = trend.trend(self.company(rng), last=LAST, subscriptions=True, policy=self.POLICY, terms=self.TERMS)
+            _, change, *_ = trend.trend(self.company(rng), last=LAST, subscriptions=True, policy=self.POLICY, terms=self.TERMS)
             whole = change.iloc[-1]
             moves.append(whole["contribution"])
             halves.append((whole["high"] - whole["low"]) / 2)

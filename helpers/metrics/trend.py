@@ -33,10 +33,11 @@ class Past:
     factors: np.ndarray  # NaN for a key that no new customer counts with
     alive: ltv.Horizon | None = None
     fits: dict | None = None
+    members: tuple[str, ...] = ("all",)  # the names of the keys
 
 
 def trend(tables: dict[str, pd.DataFrame], *, last: int, subscriptions: bool, policy, terms) -> tuple[pd.DataFrame, ...]:
-    """Tables ltv_trend, ltv_change and cac_outpacing: up to 13 months, each from what was seen by its end, and what moved.
+    """Tables ltv_trend, ltv_change, cac_outpacing and ltv_change_terms: up to 13 months, each from what was seen by its end.
 
     tables : the results of `ltv_cac.QUERIES` and QUERIES by name. last : index of the report month. policy, terms : the
     params' sections. For sales alone it is ltv_margin that is followed: a refit of the model every month is too dear.
@@ -53,7 +54,8 @@ def trend(tables: dict[str, pd.DataFrame], *, last: int, subscriptions: bool, po
     if subscriptions and 0 in known:
         factors |= redrawn(tables["spells_back"], known, last, policy, terms)
     reach = ndtri(0.5 + policy.confidence / 2)
-    return pd.DataFrame(rows, columns=names), change(known, factors, reach), outpacing(known, factors, reach)
+    moved = change(known, factors, reach), outpacing(known, factors, reach), change_terms(known)
+    return pd.DataFrame(rows, columns=names), *moved
 
 
 def restated(series: pd.DataFrame) -> pd.DataFrame:
@@ -79,8 +81,8 @@ def contracts(tables: dict[str, pd.DataFrame], month: int, last: int, policy) ->
         shared=shared_churn(months, in_month_churn=policy.in_month_churn, confidence=policy.confidence))
     factors = [(share, a.value, lived.value, margin.value) for key in keys(cells)
                for share, a, lived in [found.plans.get(key, [np.nan, ltv.UNKNOWN, ltv.UNKNOWN])]]
-    levers = MIX, PRICE, CHURN, MARGIN
-    return Past(found.discounted, cost, found.method, levers, margin.basis, np.array(factors).T, found, fits)
+    levers, members = (MIX, PRICE, CHURN, MARGIN), tuple(member for _, member in keys(cells))
+    return Past(found.discounted, cost, found.method, levers, margin.basis, np.array(factors).T, found, fits, members)
 
 
 def sales(tables: dict[str, pd.DataFrame], month: int, last: int, policy) -> Past:
@@ -262,6 +264,22 @@ def change(past: dict[int, Past], factors: dict[int, np.ndarray], reach: float) 
                           "now": [*sides[1], past[0].ltv.value], "contribution": found[0]})
     table.loc[table["lever"] == FREQUENCY, ["before", "now"]] *= 12
     return table.assign(low=found[0] - half, high=found[0] + half, unit=table["lever"].map(UNITS).fillna("money"))
+
+
+def change_terms(past: dict[int, Past]) -> pd.DataFrame:
+    """Table ltv_change_terms: what `change` is made of: a row per month and plan, its levers, whose product is its part of LTV.
+
+    `all` is what new customers of plans without a curve of their own count with. Shapley's mean over these rows is
+    `contribution`. A share of 0 has the other month's levers, so that it has something to move to.
+    """
+    if not {0, 1} <= {*past}:
+        return pd.DataFrame(columns=["month", "member", "ltv"])
+    sides = paired(past[1].factors[None], past[0].factors[None])
+    table = pd.concat([
+        pd.DataFrame(side[0].T, columns=past[0].levers).assign(month=month, member=past[0].members, ltv=side[0].prod(axis=0))
+        for month, side in zip(("last", "this"), sides, strict=True)], ignore_index=True)
+    table = table[table.groupby("member")["ltv"].transform("max") > 0]
+    return table[["month", "member", *past[0].levers, "ltv"]].reset_index(drop=True)
 
 
 def change_checks(table: pd.DataFrame) -> pd.DataFrame:
