@@ -549,3 +549,26 @@ class TestOutliers:
         back = [sale("ann", "2024-05-01", amount) for amount in (-1, -1, -1, -11)]
         assert data_prep.extremes(make("2024-05", transactions=back).frame("summaries/outliers"), shown) == (
             "Amounts far beyond the others of their sign: 1. They are kept.")
+
+
+class TestAdjustments:
+    def adjustment(self, day, amount, name, **more):
+        return sale("ann", day, amount, type="adjustment", transaction_id=name, product_name=f"why {name}") | more
+
+    def test_they_are_listed_the_latest_first_with_their_sums(self, make):
+        rows = [sale("ann", "2024-05-01", 100), self.adjustment("2024-04-30", -20, "A1"), self.adjustment("2024-05-02", 5, "A2"),
+                self.adjustment("2024-05-02", 1, "A0"), self.adjustment("2024-05-03", 0, "A3"),
+                self.adjustment("2024-05-04", 9, "A4", status="failed"), self.adjustment("2024-06-01", 7, "A5")]      # later
+        frame = make("2024-05", transactions=rows[::-1]).frame("summaries/adjustments")
+        assert frame[["transaction_id", "amount", "reason"]].values.tolist() == [
+            ["A0", 1, "why A0"], ["A2", 5, "why A2"], ["A1", -20, "why A1"]]
+        assert data_prep.adjusted(frame, shown, "USD") == "Adjustments in revenue: 3, -14 in all; of this month 2, 6."
+
+    def test_a_hundred_are_listed_and_all_are_counted(self, make):
+        rows = [self.adjustment(f"2024-05-{1 + at % 28:02}", 1, f"A{at:03}") for at in range(101)]
+        frame = make("2024-05", transactions=[sale("ann", "2024-05-01", 5), *rows]).frame("summaries/adjustments")
+        assert len(frame) == 100 and frame["day"].is_monotonic_decreasing and frame["found"].iloc[0] == 101
+
+    def test_none_are_said(self, make):
+        none = make("2024-05", transactions=[sale("ann", "2024-05-01", 5)]).frame("summaries/adjustments")
+        assert data_prep.adjusted(none, shown, "USD") == "No adjustment is in revenue."

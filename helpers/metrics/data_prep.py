@@ -177,6 +177,15 @@ def strangers(unmatched: pd.DataFrame, number: Callable[[int, str], str], given:
     return f"Ids that customers does not know, counted in each table: {number(found, 'count')}{listed}.{hint}"
 
 
+def adjusted(adjustments: pd.DataFrame, number: Callable[[float, str], str], currency: str) -> str:
+    """What revenue holds that nobody bought or gave back, in a sentence. adjustments : from `summaries/adjustments`."""
+    if adjustments.empty:
+        return "No adjustment is in revenue."
+    found, total, new, total_new = adjustments[["found", "total", "found_new", "total_new"]].iloc[0]
+    return (f"Adjustments in revenue: {number(found, 'count')}, {number(total, currency)} in all; "
+            f"of this month {number(new, 'count')}, {number(total_new, currency)}.")
+
+
 def extremes(outliers: pd.DataFrame, number: Callable[[float, str], str]) -> str:
     """How many amounts are kept though they lie far beyond the others, in a sentence. outliers : from `summaries/outliers`."""
     if outliers.empty:
