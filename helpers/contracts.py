@@ -102,7 +102,7 @@ def taken() -> frozenset[str]:
     files = [path for path in (Path(__file__).parent / "sql").rglob("*.sql") if path.parent.name != "demo"]
     queries = [path.read_text(encoding="utf-8") for path in files]
     words = {word for text in queries for word in re.findall(r"[a-z_]\w*", re.sub("--.*", "", text).lower())}
-    columns = {name for table in TABLES.values() for column in table.columns for name in (column, f"known_{column}")}
+    columns = {begin + column for table in TABLES.values() for column in table.columns for begin in ("", "known_", "told_")}
     return frozenset({"file_row_number", *words, *columns})
 
 

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.contracts import BELOW, BOOKS, CARRIERS, DERIVED, KEPT, MARTS, MEMBERS, ROOT, TABLES, ReportError, Table, read_yaml
+from helpers.contracts import BELOW, BOOKS, DERIVED, KEPT, MARTS, ROOT, TABLES, ReportError, Table, read_yaml
 from helpers.demo import FILES, recipe, write_demo
 from helpers.engine import BESIDE, Engine, read_sql, template
-from helpers.params import Params, Policy, load_params, month_index, month_label, month_start, nearest
+from helpers.params import Params, Policy, load_params, month_index, month_label, month_start
+from helpers.refusals import refuse
 from helpers.sources import SourceFile, damaged, read_source
 
 PEOPLE = [(table, column) for table in TABLES.values() for column in table.people if column in table.columns]
@@ -234,39 +235,8 @@ def stage(params: Params, spill: Path | None = None) -> Engine:
              if source == "invoices" and ("transactions", name) not in present]
     if found:
         raise ReportError("policy.mrr_source", found, OWN_AMOUNTS)
-    check_dimensions(engine, params, files)
-    rejected = engine.frame("summaries/rejections")
-    foreign = rejected[rejected["rule"] == "other currency than the report"]
-    if len(foreign):
-        found = [f"{row.table}: {row.rows} rows in another currency" for row in foreign.itertuples()]
-        remedy = f"Only {params.report.currency} can be reported: leave the others out, or convert them."
-        raise ReportError("The sources hold two currencies and no rate, which", found, remedy)
-    rows = engine.frame("summaries/rows")
-    kept = rows[(rows["stage"] == "kept") & rows["table"].isin(["transactions", "subscriptions"])]
-    if not kept["rows"].sum():
-        remedy = "Look at the month of the report and at the rejected rows: ltv-report check shows both."
-        others = rows[(rows["stage"] != "kept") & (rows["rows"] > 0)]
-        found = [f"{row.table}: {row.rows} rows {row.stage}" for row in others.itertuples()]
-        found = found or [f"{file.table}: {file.name} holds no row" for file in files if file.table in BOOKS]
-        raise ReportError(f"No row is left before {params.as_of}: there is nothing to report, and the book", found, remedy)
+    refuse(engine, params, files)
     return engine
-
-
-def check_dimensions(engine: Engine, params: Params, files: list[SourceFile]) -> None:
-    """Raises ReportError for dimensions that no file holds, or that have too many members to be groups."""
-    held = [file for file in files if file.table in CARRIERS]
-    others, known = [name for file in held for name in file.others], {name for file in held for name in file.columns}
-    found = [f"'{name}' is no column of the files of {' or '.join(of for of in CARRIERS if of in params.sources)}"
-             f"{nearest(name, others) if others else ''}" for name in params.dimensions if name not in known]
-    remedy = "Name them as the file does, or say under sources.<table>.columns which columns of it they are."
-    if not found and params.dimensions:
-        engine.define("told", "staging/told", dimensions=params.dimensions, tables=CARRIERS)
-        counts = engine.frame("staging/members")
-        found = [f"'{row.dimension}' has {row.members:,} members, more than {MEMBERS}"
-                 for row in counts[counts["members"] > MEMBERS].itertuples()]
-        remedy = "Name a column of groups instead, as regions for shops."
-    if found:
-        raise ReportError("dimensions", found, remedy)
 
 
 def judge(engine: Engine, tables: Sequence[Table]) -> None:

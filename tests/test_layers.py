@@ -12,7 +12,7 @@ from helpers.contracts import ROOT
 HELPERS = ROOT / "helpers"
 MODULES = sorted(HELPERS.rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-LINE_BUDGET = 10_280
+LINE_BUDGET = 10_500
 
 # Each part of helpers, and the parts that it may import beside itself (see design.md): the direction may not turn.
 ALLOWED = {
@@ -22,7 +22,8 @@ ALLOWED = {
     "inputs": {"contracts", "params"},
     "sources": {"contracts", "params", "engine", "inputs"},
     "demo": {"contracts"},
-    "marts": {"contracts", "params", "engine", "sources", "demo"},
+    "refusals": {"contracts", "params", "engine", "sources"},
+    "marts": {"contracts", "params", "engine", "sources", "demo", "refusals"},
     "models": set(),
     "metrics": {"contracts", "models"},
     "charts": {"contracts"},

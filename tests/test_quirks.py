@@ -373,6 +373,22 @@ def test_a_line_cut_off_at_the_end_is_rejected_by_its_line(tmp_path, last, colum
     assert told[["file", "line", "column"]].values.tolist() == [["orders.csv", 52, column]]
 
 
+@pytest.mark.parametrize("ends", [("\n", "\r\n"), ("\r\n", "\n"), ("\r\r\n", "\r\r\n")], ids=["unix first", "windows first", "doubled"])
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_lines_of_two_systems_stand_in_one_file(tmp_path, ends, encoding):
+    lines = [HEADER, "ann,2025-06-01,1", "Zoë,2025-06-02,2", "bob,2025-06-03,x", "cy,2025-06-04,4"]
+    text = "".join(line + ends[at > 2] for at, line in enumerate(lines))
+    found = rows(engine_for(tmp_path, text.encode(encoding)), "customer_id", "amount", "line")
+    assert [row[:2] for row in found] == [("ann", 1), ("Zoë", 2), ("bob", None), ("cy", 4)]
+    assert [row[2] for row in found] == [2, 3, 4, 5]
+
+
+def test_a_line_end_that_may_be_none_is_told_with_its_line(tmp_path):
+    text = f"{HEADER}\r\nann,2025-06-01,1\r\nbob,2025-06-02,2\rcy,2025-06-03,3\nann,2025-06-01,1\n"
+    assert "orders.csv: line 3: lines end in several ways, and a CR stands in this one; end all in LF or CRLF" in problem(
+        tmp_path, write(tmp_path, text))
+
+
 def test_a_folder_without_files_is_told(tmp_path):
     (tmp_path / "o.csv").mkdir()
     assert "sources.transactions.path: there is no file o.csv" in problem(tmp_path, "o.csv")

@@ -313,7 +313,8 @@ def test_a_decimal_mark_is_recognised(tmp_path, values):
     ]
 
 
-@pytest.mark.parametrize("values", [["1,234", "7"], ["1.234", "12"], ["1,234", "5,50", "5.50"]])
+@pytest.mark.parametrize("values", [
+    ["1,234", "7"], ["1.234", "12"], ["1,234", "5,50", "5.50"], ["(1,234)", "7"], ["1,234-", "7"], ["-1.234", "7"]])
 def test_a_mark_that_may_be_decimal_or_thousands_is_refused_with_the_remedy(tmp_path, values):
     text = HEADER.replace(",", ";") + "".join(f"\nann;2025-06-01;{value}" for value in values)
     found = problem(tmp_path, write(tmp_path, text))
@@ -327,7 +328,7 @@ def test_a_decimal_mark_that_is_set_is_not_guessed(tmp_path):
     assert amounts(tmp_path, ["1.234", "7"], decimal=",") == [1234, 7]
 
 
-@pytest.mark.parametrize("value", ["0,125", "1.234,567", "1234,567", "1.234.567"])
+@pytest.mark.parametrize("value", ["0,125", "1.234,567", "1234,567", "1.234.567", "1 234,567", "(0,125)", "1'234,5-"])
 def test_one_value_can_settle_what_the_comma_is(tmp_path, value):
     assert amounts(tmp_path, [value, "2,345"])[1] == Decimal("2.345")
 
@@ -406,11 +407,14 @@ def test_a_day_above_12_settles_the_order_of_day_and_month(tmp_path, mark):
     assert moments(tmp_path, ["12/13/2025".replace("/", mark)]) == [at(2025, 12, 13)]
 
 
-@pytest.mark.parametrize("values", [["03/04/2025", "12/12/2025"], ["13/04/2025", "04/13/2025"]], ids=["no day", "both"])
-def test_dates_that_may_be_read_both_ways_are_refused_with_the_remedy(tmp_path, values):
+@pytest.mark.parametrize(("values", "words"), [
+    (["03/04/2025", "12/12/2025"], "'03/04/2025' may be day/month or month/day; set dayfirst"),
+    (["01/01/2025", "13/04/2025", "04/14/2025"], "'13/04/2025' names the day first, '04/14/2025' the month; export"),
+], ids=["no day", "both"])
+def test_dates_that_may_be_read_both_ways_are_refused_with_the_remedy(tmp_path, values, words):
     text = HEADER + "".join(f"\nann,{value},5" for value in values)
     found = problem(tmp_path, write(tmp_path, text))
-    assert f"orders.csv: '{values[0]}' may be day/month or month/day; set dayfirst" in found
+    assert f"orders.csv: {words}" in found
     assert "sources.transactions" in found
 
 
@@ -636,6 +640,30 @@ def test_excel_numbers_are_no_texts_with_a_decimal_comma(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("words", [["7"], ["1,5"], ["1.5", "2,345.5"]], ids=["plain", "comma", "point"])
+def test_a_number_of_a_sheet_needs_no_decimal_mark(tmp_path, words):
+    """1.0850 and 45810.5 are typed: no text beside them, in their column or another, makes them 10,850 or no day."""
+    lines = [["ann", 45810.5, 1.085], *(["bob", date(2025, 6, 2), word] for word in words)]
+    name = workbook(tmp_path / "orders.xlsx", {"Orders": [list(PLAIN), *lines]})
+    assert rows(staged(params_for(tmp_path, name)), *PLAIN)[0] == ("ann", at(2025, 6, 2, 12), Decimal("1.085"))
+
+
+def test_a_text_of_a_sheet_that_may_be_read_two_ways_is_refused(tmp_path):
+    lines = [["ann", date(2025, 6, 1), 10.5], ["bob", date(2025, 6, 2), "1,234"]]
+    name = workbook(tmp_path / "orders.xlsx", {"Orders": [list(PLAIN), *lines]})
+    assert "'1,234' may be a decimal or a thousand; set decimal" in problem(tmp_path, name)
+
+
+def test_errors_of_a_sheet_are_no_empty_cells(tmp_path):
+    lines = [[], ["x", None, None, None], [*PLAIN, "service_end"], ["ann", date(2025, 6, 1), "#DIV/0!", None],
+             ["#N/A", date(2025, 6, 2), 2.5, None], ["bob", date(2025, 6, 3), 3.5, "#REF!"]]
+    name = workbook(tmp_path / "orders.xlsx", {"Notes": [["#REF!"]], "Orders": lines[2:]})
+    book = openpyxl.load_workbook(tmp_path / "orders.xlsx")
+    assert [book["Orders"][cell].data_type for cell in ("C2", "A3", "D4")] == ["e"] * 3
+    found = rows(staged(params_for(tmp_path, name, sheet="Orders")), "customer_id", "stage", "rule_column", "rule_value")
+    assert found == [("ann", "rejected", "amount", "#DIV/0!"), (None, "kept", None, None), ("bob", "rejected", "service_end", "#REF!")]
+
+
 def test_excel_sheets_are_chosen_by_name_else_the_first(tmp_path):
     other = [list(PLAIN), ["bob", date(2025, 6, 2), 2]]
     name = workbook(
@@ -683,6 +711,30 @@ def test_a_zoned_parquet_time_is_an_instant_whatever_the_zone_of_source_and_mach
     name = parquet(tmp_path / "orders.parquet", customer_id=["ann"], transacted_at=stamp, amount=[5.0])
     found = rows(staged(params_for(tmp_path, name, timezone="Asia/Kolkata", zone="Europe/Berlin")), "transacted_at")
     assert found == [(at(2025, 6, 1, 12),)]
+
+
+@pytest.mark.parametrize("written", ["2025-06-01T00:00:00Z", "2025-06-01 00:00:00+00", "2025-06-01T00:00:00.000+05:30", "2025-06-01"])
+def test_a_day_of_a_calendar_is_the_day_that_is_written(tmp_path, written):
+    text = f"period_start,period_end,channel,amount\n{written},{written.replace('-01', '-30', 1)},ads,5\n"
+    engine = engine_for(tmp_path, text, "spend.csv", table="marketing_spend", zone="America/New_York")
+    assert rows(engine, "period_start", "period_end", table="staged_marketing_spend") == [(at(2025, 6, 1), at(2025, 6, 30))]
+
+
+@pytest.mark.parametrize(("hour", "zone"), [(0, None), (4, None), (0, "UTC"), (15, "Asia/Tokyo")])
+def test_a_day_that_parquet_holds_as_an_instant_is_the_one_that_begins_at_it(tmp_path, hour, zone):
+    """Midnight in UTC, or in the zone of its source: 4 h in New York, the report's, 15 h of the day before in Tokyo."""
+    stamp = pa.array([datetime(2025, 5 if hour == 15 else 6, 31 if hour == 15 else 1, hour, tzinfo=UTC)], pa.timestamp("us", tz="UTC"))
+    name = parquet(tmp_path / "costs.parquet", month=stamp, category=["cogs"], amount=[5.0])
+    how = {"timezone": zone} if zone else {}
+    engine = staged(params_for(tmp_path, name, table="costs", zone="America/New_York", **how))
+    assert rows(engine, "month", table="staged_costs") == [(at(2025, 6, 1),)]
+
+
+@pytest.mark.parametrize("word", ["NULL", "null", "nan", "NaN", "None", "NaT", "N/A", "n/a", "NA", "\\N", "<NA>"])
+def test_a_word_for_an_empty_cell_is_one(tmp_path, word):
+    text = f"{HEADER},product_id,service_end\n{word},2025-06-01,1,p,{word}\nann,2025-06-02,{word},{word},\n"
+    found = rows(engine_for(tmp_path, text), *PLAIN[::2], "product_id", "service_end", "rule")
+    assert found == [(None, 1, "p", None, None), ("ann", None, word, None, "cannot be read")]
 
 
 def test_text_in_parquet_is_read_as_in_csv(tmp_path):

@@ -14,6 +14,7 @@ from helpers.contracts import BELOW, CARRIERS, DERIVED, FORMATS, KEPT, MARTS, TA
 from helpers.engine import SQL, template
 from helpers.marts import PEOPLE, SPLIT
 from helpers.params import Policy
+from helpers.refusals import SIGNED
 
 QUERIES = {path.relative_to(SQL).with_suffix("").as_posix(): path.read_text(encoding="utf-8")
            for path in sorted(SQL.rglob("*.sql")) if path.parent.name != "demo"}     # demo: tests/test_demo.py
@@ -42,6 +43,8 @@ FILLED = {
     **{f"formats/{form['query']} {name}": (
         f"formats/{form['query']}", {"rows": f"export_{name}", "own": [], "minor": False, "currency": "", **form.get("fills", {})})
        for name, form in FORMATS.items()},
+    **{f"staging/below_zero {table}": ("staging/below_zero", {"table": table, "member": member})
+       for table, member in SIGNED.items()},
     "summaries/rates": ("summaries/rates", {"tables": [table for table in TABLES.values() if "currency" in table.columns]}),
     "summaries/duplicates": ("summaries/duplicates", {"tables": [TABLES["transactions"], TABLES["costs"]]}),
 }
@@ -61,8 +64,9 @@ FUNCTIONS = {
 }
 # Within macros alone: they are written anew for each engine.
 MACRO_FUNCTIONS = {"last_day", "regexp_like", "regexp_replace", "regexp_extract", "timezone", "replace", "floor", "length", "nullif",
-                   "strptime", "try_strptime", "to_seconds", "trim"}
-READING = {"as_text", "as_naive", "as_time", "signed", "as_number", "as_whole", "as_flag", "as_id"}
+                   "strptime", "try_strptime", "to_seconds", "trim", "timestamp_trunc"}
+READING = {"as_text", "as_naive", "as_time", "signed", "as_number", "as_whole", "as_flag", "as_id", "is_filled", "surely_first",
+           "without_offset", "calendar_day"}
 MACRO_NAMES = READING | {"folded_id", "bare_id", "without_tag", "month_of", "second_of", "monthly", "nearest_units", "movement", "at_rate",
                          "months_lived", "term_of", "times", "rfm_score", "recency_score", "away_for",
                          "whole_months", "reads_as_total", "days_before", "in_service", "smallest_units"}

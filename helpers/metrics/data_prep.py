@@ -26,7 +26,7 @@ REMEDIES = {  # how a rule begins -> what to do; of two that fit, the later one
     "not above zero": "Write what one unit of from_currency is in to_currency.",
     "100 million or more": "Write what one unit of from_currency is in to_currency: this looks like another number.",
     "repeated": "Nothing: the row is equal to the one that is kept. Exports that do not overlap have none.",
-    "contradicts another row": "Find the right one by its key and take the other out; lines of one id need a line_no each.",
+    "contradicts another row": "Find the right one by its key and take the other out; lines of one sale need a line_no each.",
     "other currency": "Add fx_rates, or leave rows in other currencies out.",
     "no rate on or before its day": "Add an earlier rate of this currency to fx_rates.",
     "refund above zero": "Write refunds with a minus.",
@@ -112,10 +112,24 @@ def controlled(found: pd.DataFrame, number: Callable[[int, str], str]) -> str:
     return f"{told}. Not those of {wrong}: {remedy}." if wrong else f"{told}."
 
 
+def file_checks(inputs: pd.DataFrame) -> pd.DataFrame:
+    """No file of a table with rows in it is another one, byte for byte. inputs : from `summaries/inputs`."""
+    read = inputs[(inputs["rows"] > 0) & inputs["sha256"].ne("")].groupby("table", sort=True)["sha256"]
+    found = {"check": "files: none stands twice", "expected": read.size(), "actual": read.nunique(), "tolerance": 0}
+    return checks(pd.DataFrame(found).rename_axis("scope").reset_index())
+
+
 def rate_checks(rates: pd.DataFrame, most: int) -> pd.DataFrame:
-    """The last rate of each currency was at most so many days old when it was last used. rates : from `summaries/rates`."""
-    named = {"check": "age of the last rate in days", "scope": rates["currency"], "expected": 0.0}
-    return checks(pd.DataFrame(named | {"actual": rates["age_days"].astype(float), "tolerance": float(most)}))
+    """There are rates of each currency, and the last was at most so many days old when it was last used.
+
+    rates : from `summaries/rates`.
+    """
+    quoted = rates["quotes"].notna()
+    named = {"check": "there are rates of the currency", "scope": rates["currency"], "expected": 1.0}
+    given = checks(pd.DataFrame(named | {"actual": quoted.astype(float), "tolerance": 0.0}))
+    named = {"check": "age of the last rate in days", "scope": rates.loc[quoted, "currency"], "expected": 0.0}
+    aged = checks(pd.DataFrame(named | {"actual": rates.loc[quoted, "age_days"].astype(float), "tolerance": float(most)}))
+    return pd.concat([given, aged], ignore_index=True)
 
 
 def volume_checks(rows: pd.DataFrame, placed: pd.DataFrame) -> pd.DataFrame:

@@ -4,14 +4,15 @@ import csv
 import hashlib
 import os
 import re
-import shutil
 import tempfile
+import zipfile
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
+from xml.etree import ElementTree
 
 import duckdb
 import pandas as pd
@@ -44,6 +45,8 @@ PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst", ".7z", ".rar", ".tar")
 BLANKS = " \t\r\n\u00a0\u202f"
 DAYS = ("month", "period_start", "period_end", "date")  # days of a calendar, the same in every zone
 INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
+TYPED = "cells that are numbers"  # a column of marks beside the columns of a sheet
+ERROR = rb'<(?:\w+:)?c (?=[^>]*\bt="e")[^>]*\br="([A-Z]+)(\d+)"[^>]*>(?:(?!</(?:\w+:)?c>).)*?<(?:\w+:)?v>(#[^<]*)<'  # a cell
 LINE = "file_row_number"  # of what stands below the lines before, from 0; so DuckDB calls it in a Parquet file
 ROW = {"misread": TEXT, "misread_value": TEXT, "file": TEXT, "line": "bigint"}
 
@@ -182,14 +185,32 @@ def open_file(con: duckdb.DuckDBPyConnection, path: Path, source: Source, encodi
             what = "an Excel" if kind in EXCEL else "a Parquet"
             raise ValueError(f"not {what} file, or one that is cut off or damaged ({str(error).splitlines()[0]})") from None
     refuse_damaged(path, encoding)
-    if encoding == "utf-8":
-        return open_text(con, path, source)
-    with tempfile.TemporaryDirectory() as folder:  # DuckDB's reader for Python knows UTF-8 alone
+    try:
+        return open_text(con, path, source) if encoding == "utf-8" else open_copy(con, path, source, encoding, iter)
+    except duckdb.InvalidInputException as error:
+        if "state machine" not in str(error):  # so DuckDB says that lines end in several ways
+            raise
+        return open_copy(con, path, source, encoding, one_end)
+
+
+def open_copy(
+    con: duckdb.DuckDBPyConnection, path: Path, source: Source, encoding: str, made: Callable[[Iterable[str]], Iterable],
+) -> Opened:
+    """The rows of a text as DuckDB's reader for Python takes it: UTF-8, with one kind of line end, which `made` makes."""
+    with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "copy"
-        with path.open(encoding=encoding, newline="") as text, copy.open("w", encoding="utf-8", newline="") as stream:
-            shutil.copyfileobj(text, stream)
+        with path.open(encoding=encoding, newline="\n") as text, copy.open("w", encoding="utf-8", newline="") as stream:
+            stream.writelines(made(text))
         rows, names, before = open_text(con, copy, source)
         return con.from_df(rows.df()), names, before
+
+
+def one_end(lines: Iterable[str]) -> Iterator[str]:
+    """Lines that end in LF, whatever stood before it. Raises ValueError, with the line, for a CR that may be an end or not."""
+    for number, line in enumerate(lines, 1):
+        if "\r" in (text := line.rstrip("\r\n")):
+            raise ValueError(f"line {number}: lines end in several ways, and a CR stands in this one; end all in LF or CRLF")
+        yield f"{text}\n"
 
 
 def open_text(con: duckdb.DuckDBPyConnection, path: Path, source: Source) -> Opened:
@@ -251,20 +272,43 @@ def on_lines(
 
 
 def open_excel(con: duckdb.DuckDBPyConnection, path: Path, source: Source) -> Opened:
-    """The rows of one sheet as text: whole numbers without '.0', dates as ISO; empty rows left out."""
-    book, mark = load_workbook(str(path)), source.decimal or "."
+    """The rows of one sheet as text: whole numbers without '.0', dates as ISO, errors by name; empty rows left out.
+
+    TYPED marks, letter by letter, the cells that are numbers: no decimal mark has to be known to read them.
+    """
+    book = load_workbook(str(path))
     if source.sheet and source.sheet not in book.sheet_names:
         raise ReportError(f"there is no sheet {source.sheet!r}{nearest(source.sheet, book.sheet_names)}")
-    sheet = book.get_sheet_by_name(source.sheet or book.sheet_names[0])
-    cells, (above, _) = sheet.to_python(skip_empty_area=True), sheet.start or (0, 0)
-    body = [[repr(v).removesuffix(".0").replace(".", mark) if type(v) is float else str(v) for v in r] for r in cells]
-    lines = [above + i for i, row in enumerate(body) if any(row)]  # from 0
-    if not (body := [row for row in body if any(row)]):
+    name = source.sheet or book.sheet_names[0]
+    sheet = book.get_sheet_by_name(name)
+    cells, (above, left) = sheet.to_python(skip_empty_area=True), sheet.start or (0, 0)
+    for (row, column), error in cell_errors(path, name).items():
+        if row >= above and column >= left:
+            with suppress(IndexError):  # beyond what calamine takes for the sheet's used area
+                cells[row - above][column - left] = error
+    body = [[*(repr(v).removesuffix(".0") if type(v) is float else str(v) for v in row),
+             "".join("01"[type(v) is float] for v in row)] for row in cells]
+    lines = [above + i for i, row in enumerate(body) if any(row[:-1])]  # from 0
+    if not (body := [row for row in body if any(row[:-1])]):
         raise ValueError("the sheet is empty")
-    header = source.header is not False
-    names = [name.strip() or f"column{i}" for i, name in enumerate(body[0] if header else [""] * len(body[0]), 1)]
-    frame = pd.DataFrame(body[header:], columns=[f"column{i}" for i in range(1, len(names) + 1)], dtype="str")
+    header, width = source.header is not False, len(body[0]) - 1
+    names = [name.strip() or f"column{i}" for i, name in enumerate(body[0][:-1] if header else [""] * width, 1)]
+    frame = pd.DataFrame(body[header:], columns=[*(f"column{i}" for i in range(1, width + 1)), TYPED], dtype="str")
     return con.from_df(frame.assign(**{LINE: lines[header:]})), names, 0
+
+
+def cell_errors(path: Path, sheet: str) -> dict[tuple[int, int], str]:
+    """Row and column, from 0, of cells with an error such as #REF!, which calamine calls empty. Of .xlsx and .xlsm alone."""
+    if path.suffix.lower() not in (".xlsx", ".xlsm"):
+        return {}
+    with zipfile.ZipFile(path) as parts:
+        book, targets = ElementTree.fromstring(parts.read("xl/workbook.xml")), parts.read("xl/_rels/workbook.xml.rels")
+        of = next(of for of in book.iter() if of.tag.endswith("}sheet") and of.get("name") == sheet)
+        key = next(value for name, value in of.items() if name.endswith("}id"))
+        target = next(part.get("Target") for part in ElementTree.fromstring(targets) if part.get("Id") == key)
+        cells = parts.read(target[1:] if target.startswith("/") else f"xl/{target}")
+    return {(int(row) - 1, reduce(lambda n, letter: n * 26 + letter - 64, letters, 0) - 1): error.decode()
+            for letters, row, error in re.findall(ERROR, cells)}
 
 
 def as_its_format(source: Source, table: str, names: list[str], report_zone: str) -> Source:
@@ -297,7 +341,8 @@ def as_exported(contract: Table, source: Source, names: list[str]) -> tuple[Tabl
     own = {*source.columns, *(name for name in contract.dimensions if name.lower() in known)} - form["columns"].keys()
     kinds = {column: kind for column, (kind, *_) in form["columns"].items()}
     kinds |= {column: kind for column, kind in contract.columns.items() if column in own}
-    exported = replace(contract, columns=kinds, required=[], people=[*contract.people, "transaction_id"])
+    needed, people = [*form["columns"].keys() - {*form["optional"]}], [*contract.people, "transaction_id"]
+    exported = replace(contract, columns=kinds, required=needed, people=people)
     return exported, source.model_copy(update={"columns": found | source.columns})
 
 
@@ -336,15 +381,17 @@ def match_columns(contract: Table, source: Source, names: list[str]) -> dict[str
     return places
 
 
-def sample(rows: Rows) -> list[list[str]]:
-    """The first values of every column, as text, empty ones left out."""
+def sample(rows: Rows, written: bool = False) -> list[list[str]]:
+    """The first values of every column, as text, empty ones left out; those that were `written`: not a sheet's numbers."""
     cells = rows.select(*[Col(name).cast("VARCHAR") for name in rows.columns]).limit(SAMPLE_LINES).fetchall()
-    return [[row[i].strip() for row in cells if row[i] and row[i].strip()] for i in range(len(rows.columns))]
+    typed = rows.columns.index(TYPED) if written and TYPED in rows.columns else None
+    return [[row[i].strip() for row in cells if row[i] and row[i].strip() and (typed is None or row[typed][i:i + 1] != "1")]
+            for i in range(len(rows.columns))]
 
 
 def canonical(rows: Rows, contract: Table, places: dict[str, int], source: Source, report_zone: str) -> Rows:
     """Rows in canonical columns and types, the first misread cell beside them, and Parquet's own number of a row."""
-    seen, kinds = sample(rows), [str(kind) for kind in rows.types]
+    seen, kinds = sample(rows, written=True), [str(kind) for kind in rows.types]
     numbers, dates = ([v for column, i in places.items() if kinds[i] == "VARCHAR" and contract.columns[column] in of
                        for v in seen[i]] for of in (NUMBERS, (TIME,)))
     decimal, formats = source.decimal or guess_decimal(numbers), guess_dates(dates, source.dayfirst)
@@ -352,24 +399,31 @@ def canonical(rows: Rows, contract: Table, places: dict[str, int], source: Sourc
     for column, i in places.items():  # text is trimmed once; of what is typed, text is made only where it is asked for
         cell = Col(rows.columns[i])
         texts.append((Call("as_text", cell) if kinds[i] == "VARCHAR" else cell).alias(f"{column} cell"))
+    texts += [Col(TYPED)] if TYPED in rows.columns else []
     for column, kind in contract.columns.items():
         value = Const(None)
         if column in places:
             was, cell = kinds[places[column]], Col(f"{column} cell")
             text = cell if was == "VARCHAR" else cell.cast("VARCHAR")
             zones = Const(report_zone if column in DAYS else source.timezone), Const(report_zone)
+            number = Call("as_number", text, Const(number_pattern(decimal)), Const(decimal))
+            if TYPED in rows.columns:
+                typed = Call("substr", Col(TYPED), Const(places[column] + 1), Const(1)) == Const("1")
+                number = duckdb.CaseExpression(typed, text).otherwise(number)
             if was in ("FLOAT", "DOUBLE"):
                 text = Call("nullif", text, Const("nan"))
-            if kind == TIME and was.startswith(("TIMESTAMP", "DATE")):
+            if column in DAYS and was == "TIMESTAMP WITH TIME ZONE":
+                value = Call("calendar_day", duckdb.CaseExpression(Call("isfinite", cell), cell), Const(source.timezone))
+            elif kind == TIME and was.startswith(("TIMESTAMP", "DATE")):
                 value = in_zone(duckdb.CaseExpression(Call("isfinite", cell), cell), *zones, was)
             elif kind == TIME and was == "VARCHAR":
-                known = formats + ["%Y-%m"] * (column == "month")
-                value = in_zone(Call("as_naive", text, Call("list_value", *map(Const, known or ["%Y-%m-%d"]))), *zones)
-                value = duckdb.CoalesceOperator(value, Call("as_time", text, *zones))
+                known, day = formats + ["%Y-%m"] * (column == "month"), Call("without_offset", text) if column in DAYS else text
+                value = in_zone(Call("as_naive", day, Call("list_value", *map(Const, known or ["%Y-%m-%d"]))), *zones)
+                value = duckdb.CoalesceOperator(value, Call("as_time", day, *zones))
             elif kind == COUNT:
-                value = Call("as_whole", Call("as_number", text, Const(number_pattern(decimal)), Const(decimal)))
+                value = Call("as_whole", number)
             elif kind in NUMBERS and was == "VARCHAR":
-                value = Call("as_number", text, Const(number_pattern(decimal)), Const(decimal))
+                value = number
             elif kind in NUMBERS:
                 value = cell if was.startswith(("DECIMAL", *INTEGERS)) else text
             elif kind == FLAG:
@@ -379,7 +433,8 @@ def canonical(rows: Rows, contract: Table, places: dict[str, int], source: Sourc
                 value = Call("as_id", text) if whole else text
             value = value.try_cast(kind)
             if kind != TEXT:
-                unread.append((cell.isnotnull() & value.isnull() & text.isnotnull(), column, text))
+                known = text.isnotnull() if column in contract.required else Call("is_filled", text)
+                unread.append((cell.isnotnull() & value.isnull() & known, column, text))
         values.append(value.cast(kind).alias(column))
     wrong, value = duckdb.CaseExpression(Const(False), Const("")), duckdb.CaseExpression(Const(False), Const(""))
     for broken, column, text in unread:

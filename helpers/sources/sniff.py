@@ -4,6 +4,7 @@ import codecs
 import csv
 import hashlib
 import re
+from datetime import datetime
 from pathlib import Path
 
 from helpers.contracts import COUNT, FORMATS, MONEY, RATE, TABLES, TIME, read_yaml
@@ -110,10 +111,11 @@ def formats_of(names: list[str]) -> list[str]:
 
 def guess_decimal(values: list[str]) -> str:
     """',' or '.', by digits other than three behind it. Raises ValueError where 1,234 may be either."""
-    by_place = r"{m}(\d\d?|\d{{4,}})$|^[+-]?0?{m}\d|\d{{4}}{m}\d|{n}\d{{3}}[.,]"
+    values = [value.strip("+-() ") for value in values]
+    by_place = r"{m}(\d\d?|\d{{4,}})$|^0?{m}\d|\d{{4}}{m}\d|{n}\d{{3}}[.,]|[ '\u00a0\u2009\u202f]\d{{3}}{m}\d"
     proofs = (by_place.format(m=mark, n=other) for mark, other in ((",", r"\."), (r"\.", ",")))
     comma, point = (any(re.search(proof, value) for value in values) for proof in proofs)
-    unsure = next((value for value in values if re.fullmatch(r"[+-]?\d{1,3}[.,]\d{3}", value)), None)
+    unsure = next((value for value in values if re.fullmatch(r"\d{1,3}[.,]\d{3}", value)), None)
     if unsure and comma == point:
         raise ValueError(f"{unsure!r} may be a decimal or a thousand; set decimal")
     return "," if comma and not point else "."
@@ -123,10 +125,24 @@ def guess_dayfirst(values: list[str]) -> bool | None:
     """Whether dates name the day first; None where all are ISO. Raises ValueError where both may be."""
     if not (parts := [match for match in map(PARTS.match, values) if match]):
         return None
-    first, second = max(int(match[1]) for match in parts), max(int(match[3]) for match in parts)
-    if (first > 12) == (second > 12):
+    first, second = (max(parts, key=lambda match: int(match[group])) for group in (1, 3))
+    days, months = int(first[1]) > 12, int(second[3]) > 12
+    if days and months:
+        raise ValueError(f"{first[0]!r} names the day first, {second[0]!r} the month; export dates as 2025-06-13, or set "
+                         "dayfirst: then rows that do not fit are rejected")
+    if not days and not months:
         raise ValueError(f"{parts[0][0]!r} may be day/month or month/day; set dayfirst")
-    return first > 12
+    return days
+
+
+def is_date(value: str, dayfirst: bool) -> bool:
+    """Whether a text begins with a day and a month in that order."""
+    if not (match := PARTS.match(value)):
+        return False
+    try:
+        return bool(datetime.strptime(match[0].replace(match[2], "/"), "%d/%m/%Y" if dayfirst else "%m/%d/%Y"))
+    except ValueError:
+        return False
 
 
 def guess_dates(values: list[str], dayfirst: bool | None) -> list[str]:

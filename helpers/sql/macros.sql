@@ -3,6 +3,9 @@ create or replace macro as_text(written) as case                     -- trimming
     when written between '!' and '~' and substr(written, -1) between '!' and '~' then written
     else nullif(trim(written, concat(' ', chr(9), chr(10), chr(13), chr(160), chr(8239))), '')
 end;
+-- databases and programs write a word where a cell is empty; it is no customer, no time and no number
+create or replace macro is_filled(written) as
+    coalesce(written not in ('NULL', 'null', '\N', 'NaN', 'nan', 'NaT', 'None', 'NA', '<NA>', 'N/A', 'n/a'), false);
 create or replace macro as_naive(written, formats) as case
     when not regexp_matches(written, '^[0-9]') then null             -- 'infinity' and 'epoch' would be moments
     when length(written) = 10 or length(written) = 19 and substr(written, 17, 1) = ':'
@@ -10,6 +13,11 @@ create or replace macro as_naive(written, formats) as case
     when regexp_matches(written, '^[2-6][0-9]{4}(\.[0-9]+)?$')      -- a spreadsheet's number of a day
         then timestamp '1899-12-30' + to_seconds(cast(round(try_cast(written as double) * 86400, 0) as bigint))
     else try_strptime(written, formats)
+end;
+-- what a date that is not ISO names first, where only one can be: 13/06/2025 the day, 06/13/2025 the month
+create or replace macro surely_first(written) as case
+    when regexp_matches(written, '^(1[3-9]|2[0-9]|3[01])[./-](0?[1-9]|1[0-2])[./-][0-9]{4}') then 'day'
+    when regexp_matches(written, '^(0?[1-9]|1[0-2])[./-](1[3-9]|2[0-9]|3[01])[./-][0-9]{4}') then 'month'
 end;
 create or replace macro as_time(written, zone, report_zone) as case
     when regexp_matches(written, ':[0-9][0-9](\.[0-9]+)? ?(Z|UTC|[+-][0-9][0-9](:?[0-9][0-9])?)$')
@@ -19,6 +27,11 @@ create or replace macro as_time(written, zone, report_zone) as case
     when zone = report_zone then try_cast(written as timestamp)
     else timezone(report_zone, timezone(zone, try_cast(written as timestamp)))
 end;
+-- a day is the same in every zone: what is written, without its offset; of an instant, the day that begins at it, else its source's
+create or replace macro without_offset(written) as
+    regexp_replace(written, '(:[0-9][0-9](\.[0-9]+)?) ?(Z|UTC|[+-][0-9][0-9](:?[0-9][0-9])?)$', '\1');
+create or replace macro calendar_day(instant, zone) as
+    case when date_trunc('day', timezone('UTC', instant)) = timezone('UTC', instant) then timezone('UTC', instant) else timezone(zone, instant) end;
 -- '1.234,56' and '1,234.56' as '1234.56'; accountants write (5) and 5- for -5
 create or replace macro signed(written) as case
     when written like '(%)' then concat('-', substr(written, 2, length(written) - 2))
@@ -36,8 +49,11 @@ create or replace macro as_whole(written) as
 create or replace macro as_flag(written) as case
     when lower(written) in ('true', 't', 'yes', 'y', '1') then true when lower(written) in ('false', 'f', 'no', 'n', '0') then false
 end;
-create or replace macro as_id(written) as
-    case when written like '%.0' then regexp_replace(written, '^([0-9]+)\.0$', '\1') else written end;
+create or replace macro as_id(written) as case
+    when length(written) < 5 and not is_filled(written) or written in ('#N/A', '#REF!', '#VALUE!', '#NAME?') then null
+    when written like '%.0' then regexp_replace(written, '^([0-9]+)\.0$', '\1')
+    else written
+end;
 -- whether a cell names a line below the rows, as "Total: 3 rows" does
 create or replace macro reads_as_total(written) as
     regexp_matches(lower(written), '^((grand )?totals?|sum|summe)( *:.*)?$');
@@ -52,7 +68,7 @@ create or replace macro at_rate(amount, rate, below) as case when abs(amount * r
 -- the product of two amounts, for sums of squares: two of 18 digits would be multiplied in 18 and not find room
 create or replace macro times(amount, other) as cast(cast(amount as decimal(20, 4)) * other as decimal(38, 4));
 -- one spelling of an id: without case and runs of blanks; an address without its +tag
-create or replace macro folded_id(written) as lower(regexp_replace(written, '\s+', ' ', 'g'));
+create or replace macro folded_id(written) as lower(regexp_replace(written, '[\s\x{a0}\x{2009}\x{202f}\x{3000}]+', ' ', 'g'));
 create or replace macro without_tag(written) as regexp_replace(written, '^([^@+]+)\+[^@]*@', '\1@');
 -- an id without punctuation, and without the zeros before its numbers: C-0042 and c42 are c42
 create or replace macro bare_id(written) as nullif(

@@ -1,6 +1,7 @@
 -- one row per row read of a table: named, converted, and judged: its stage, and where it breaks its contract, rule, column and value
 {%- set people = table.people | select("in", table.columns) | list %}
 {%- set names = table.columns | select("in", table.required + table.key) | list %}
+{%- set changed = (table.convert + table.accepted | list + people + table.known | list + ["month"]) | unique | select("in", table.columns) | list %}
 {%- set identify, others, numbers, needed = [], [], [], [] %}
 {%- for name in table.columns %}
     {%- set kind = table.columns[name] %}
@@ -9,7 +10,9 @@
 {%- endfor %}
 with named as (
     select
-        raw.file, raw.line, raw.misread, raw.misread_value, run.*{% for column in table.columns %},
+        raw.file, raw.line, raw.misread, raw.misread_value, run.*{% for column in changed %},
+        raw."{{ column }}" as told_{{ column }}
+    {%- endfor %}{% for column in table.columns %},
         {% if column in people %}coalesce(known_{{ column }}.person_id, raw."{{ column }}")
         {%- elif column in table.accepted %}lower(raw."{{ column }}")
         {%- elif column == "month" %}cast(cast(raw."month" as date) - cast(extract(day from raw."month") - 1 as integer) as timestamp)
@@ -26,7 +29,8 @@ with named as (
 ),
 converted as (
     select
-        named.file, named.line, named.misread, named.misread_value, named.as_of, named.no_internals{% for column, kind in table.columns.items() %},
+        named.file, named.line, named.misread, named.misread_value, named.as_of, named.no_internals{% for column in changed %}, named.told_{{ column }}{% endfor %}
+    {%- for column, kind in table.columns.items() %},
         {% if column in table.convert %}cast(at_rate(named."{{ column }}", rates.rate, {{ below[kind] }}) as {{ kind }})
         {%- elif column == "currency" and table.convert %}case when rates.rate is null then coalesce(named.currency, report_currency) else report_currency end
         {%- elif column == "currency" %}coalesce(named.currency, report_currency)
@@ -56,14 +60,16 @@ converted as (
 ),
 filled as (
     select
-        file, line, misread, misread_value, as_of, no_internals, unconverted, has_rates, day_rate, too_large, total_in{% for column in table.columns %},
+        file, line, misread, misread_value, as_of, no_internals, unconverted, has_rates, day_rate, too_large, total_in{% for column in changed %}, told_{{ column }}{% endfor %}
+    {%- for column in table.columns %},
         {% if column in table.defaults %}coalesce("{{ column }}", {{ table.defaults[column] }}) as {% endif %}"{{ column }}"
     {%- endfor %}
     from converted
 ),
 seen as (                                            -- what is told of a row only after as_of is blank, before it is judged
     select
-        file, line, misread, misread_value, as_of, no_internals, unconverted, has_rates, day_rate, too_large, total_in{% for column in table.columns %},
+        file, line, misread, misread_value, as_of, no_internals, unconverted, has_rates, day_rate, too_large, total_in{% for column in changed %}, told_{{ column }}{% endfor %}
+    {%- for column in table.columns %},
         {% if column in table.known %}case when {{ table.known[column] }} then "{{ column }}" end as {% endif %}"{{ column }}"
     {%- endfor %}
     from filled
@@ -113,7 +119,7 @@ select
     case split_part(fault, '|', 2)
         when misread then misread_value
     {%- for column in table.columns %}
-        when '{{ column }}' then cast("{{ column }}" as varchar)
+        when '{{ column }}' then cast({{ "told_" ~ column if column in changed else '"' ~ column ~ '"' }} as varchar)
     {%- endfor %}
     end as rule_value
 from faulty

@@ -39,7 +39,7 @@ priced as (
 )
 select
     u.currency, u."rows", s.quotes, s.first_rate, s.last_rate, s.widest_gap,
-    u.last_use, greatest(date_diff('day', s.last_rate, u.last_use), 0) as age_days, p.rate, p.rate_a_year_before
+    u.last_use, case when s.last_rate is not null then greatest(date_diff('day', s.last_rate, u.last_use), 0) end as age_days, p.rate, p.rate_a_year_before
 from (select currency, cast(sum(uses) as bigint) as "rows", max(last_use) as last_use from used group by currency) as u
 left join spans as s on s.currency = u.currency
 left join priced as p on p.currency = u.currency

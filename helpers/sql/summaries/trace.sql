@@ -10,7 +10,7 @@ lines as (
         customer_id, count(*) as source_rows,
         sum(case when stage = 'kept' and status = 'paid' then amount else 0 end)
             + sum(case when stage = 'kept' and status = 'paid' and run.tax = 'included' then coalesce(t.tax, 0) else 0 end) as amount,
-        min(concat(file, ', line ', lpad(cast(line as varchar), 8, ' '))) as first_row
+        min(concat(file, chr(10), lpad(cast(line as varchar), 9, '0'))) as first_row
     from staged_transactions as t
     cross join run
     where customer_id in (select customer_id from picked) and stage <> 'after_as_of'
@@ -18,7 +18,7 @@ lines as (
 ),
 plans as (
     select
-        customer_id, count(*) as subscription_rows, min(concat(file, ', line ', lpad(cast(line as varchar), 8, ' '))) as first_row
+        customer_id, count(*) as subscription_rows, min(concat(file, chr(10), lpad(cast(line as varchar), 9, '0'))) as first_row
     from staged_subscriptions
     where customer_id in (select customer_id from picked) and stage <> 'after_as_of'
     group by customer_id
@@ -30,7 +30,11 @@ paying as (
     ) as s
 )
 select
-    p.customer_id, coalesce(l.first_row, u.first_row) as first_source_row,
+    p.customer_id,
+    concat(
+        split_part(coalesce(l.first_row, u.first_row), chr(10), 1), ', line ',
+        cast(cast(split_part(coalesce(l.first_row, u.first_row), chr(10), 2) as bigint) as varchar)
+    ) as first_source_row,
     coalesce(l.source_rows, 0) as transaction_rows, coalesce(u.subscription_rows, 0) as subscription_rows,
     coalesce(l.amount, 0) as amount_in_source, p.revenue as revenue_in_mart, p.orders, y.mrr, c.label as first_month
 from picked as p
