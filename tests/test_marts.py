@@ -836,3 +836,16 @@ def test_an_error_of_the_engine_names_the_file_of_the_query(amount):
     engine.connection.execute("create table mart_customers as select 1 as started_month, 'ads' as channel, true as is_new")
     with pytest.raises(duckdb.Error, match=r"(?s)^(?!.*spend\.sql.*spend\.sql).*in helpers/sql/summaries/spend\.sql$"):
         engine.frame("summaries/spend")
+
+
+def test_who_is_brought_by_a_known_other_counts_as_such(make):
+    """Of June: b by a, c by itself, d by nobody known, e by nobody; f of December is too long ago."""
+    began = {"a": "2024-01-01", "b": "2025-06-01", "c": "2025-06-02", "d": "2025-06-03", "e": "2025-06-04", "f": "2024-12-31"}
+    names = [{"customer_id": of, "referred_by": by} for of, by in zip("bcdef", ("a", "c", "x", None, "a"), strict=True)]
+    subs = [sub(of, day) for of, day in began.items()]
+    found = make("2025-06", subscriptions=subs, customers=names).frame("summaries/referrals").set_index("month")
+    june = 2025 * 12 + 6
+    assert found.index.to_list() == [*range(june - 5, june + 1)]
+    assert found.loc[june].to_dict() == {"new_customers": 4, "brought": 1} and found.loc[:june - 1].to_numpy().sum() == 0
+    bare = [{"customer_id": of} for of in "ab"]
+    assert make("2025-06", subscriptions=subs, customers=bare).frame("summaries/referrals").empty

@@ -443,7 +443,7 @@ class TestPage:
         assert (company.horizon, len(company.revenue), company.margin, company.cac) == (3, 4, 0.5, 10)
         assert worth.net(company) == pytest.approx(page.value("ltv_net"))
         assert worth.net(page.headline) == pytest.approx(page.value("ltv"))
-        assert worth.ladder_checks(worth.ladder(page.methods, company, page.margin, summaries()["costs"]))["passed"].all()
+        assert worth.ladder_checks(worth.ladder(page.methods, company, page.margin, summaries()["costs"], np.nan))["passed"].all()
 
     def test_a_curve_that_ends_with_the_horizon_still_has_a_ladder(self):
         seen = ends((*ALL, 0, 0, 0, 40), (*ALL, 1, 20, 0, 0), (*ALL, 2, 0, 20, 0))
@@ -456,7 +456,7 @@ class TestPage:
         page = analyse(summaries(**gone))
         company = page.streams["all", "all"]
         assert list(page.streams) == [ALL] and np.isnan(worth.net(company)) and np.isnan(worth.net(page.headline))
-        assert worth.ladder_checks(worth.ladder(page.methods, company, page.margin, summaries()["costs"])).empty
+        assert worth.ladder_checks(worth.ladder(page.methods, company, page.margin, summaries()["costs"], np.nan)).empty
         assert worth.negative_ltv(page.streams).empty and len(worth.sensitivity(company, page.headline, page.margin)) == 5
 
 

@@ -76,15 +76,43 @@ class TestStaying:
         assert np.isnan(worth.mean_churn(UNKNOWN)) and np.isnan(worth.mean_churn(stream(horizon=1)))
 
 
+class TestReferrals:
+    FOUND = pd.DataFrame({"month": [7, 8], "new_customers": [30, 20], "brought": [3, 1]})
+    MONTHS = pd.DataFrame({"month": [6, 7, 8], "active_start": [50, 80, 120]})
+
+    def test_a_month_of_life_is_worth_the_chance_of_one_more_such_customer(self):
+        # 4 of 200 customer months; 1 + .5 + .25 months of life; each who comes is worth 87.5 − 17.5 before CAC
+        table, chance, value = worth.referrals(self.FOUND, self.MONTHS, stream(), 0.95)
+        assert table.values.tolist() == [[7, 80, 30, 3], [8, 120, 20, 1]]
+        assert (chance.value, chance.n) == (0.02, 200) and value.value == pytest.approx(0.02 * 1.75 * 70)
+        assert value.low / value.value == pytest.approx(chance.low / 0.02) and value.low < value.value < value.high
+
+    def test_months_of_life_are_discounted_to_their_age(self):
+        of = stream([100, 50], horizon=2, ages=np.array([0, 6]), annual_rate=0.21)
+        value = worth.referrals(self.FOUND, self.MONTHS, of, 0.95)[2].value
+        assert value == pytest.approx(0.02 * (1 + 0.5 / 1.1) * (40 + 20 / 1.1))
+
+    def test_who_are_worth_less_than_they_cost_make_it_a_loss(self):
+        value = worth.referrals(self.FOUND, self.MONTHS, stream(kept=60.0), 0.95)[2]
+        assert value.value == pytest.approx(0.02 * 1.75 * (87.5 - 105)) and value.low < value.value < value.high < 0
+
+    def test_without_names_or_an_ltv_it_is_unknown(self):
+        table, chance, value = worth.referrals(self.FOUND.head(0), self.MONTHS, stream(), 0.95)
+        assert table.empty and np.isnan([chance.value, value.value]).all()
+        _, chance, value = worth.referrals(self.FOUND, self.MONTHS, UNKNOWN, 0.95)
+        assert chance.value == 0.02 and np.isnan(value.value)
+
+
 class TestLadder:
     def rungs(self, *args):
         return worth.ladder(*args).set_index("label")
 
     def test_from_revenue_to_what_is_left(self):
-        table = self.rungs(methods(), stream(), MARGIN, COSTS)
+        table = self.rungs(methods(), stream(), MARGIN, COSTS, 2.45)
         assert table["value"].dropna().to_dict() == pytest.approx({
             "revenue without an end": 200, "revenue": 175, "direct costs": -87.5, "margin": 87.5, "discount": 0,
-            "discounted": 87.5, "retention costs": -17.5, "CAC": -30, "left": 40})
+            "discounted": 87.5, "retention costs": -17.5, "CAC": -30, "left": 40,
+            "referral value": 2.45})
         assert table.loc[["revenue", "margin", "discounted", "left"], "kind"].eq("total").all()
         assert table.loc[["revenue", "discount", "left"], "basis"].to_list() == ["revenue", "gross_margin", "net"]
         assert table.loc["revenue without an end", "kind"] == "apart"
@@ -92,20 +120,20 @@ class TestLadder:
     def test_discount_and_retention_are_of_the_discounted_months(self):
         # two months, the second a half as far as a year of 21 %: margin 75, discounted 50 + 25/1.1; keeping 10 + 5/1.1
         of = stream([100, 50], horizon=2, ages=np.array([0, 6]), annual_rate=0.21)
-        table = self.rungs(methods(), of, MARGIN, COSTS)["value"]
+        table = self.rungs(methods(), of, MARGIN, COSTS, np.nan)["value"]
         assert table[["revenue", "direct costs", "discount"]].to_list() == pytest.approx([150, -75, 25 / 1.1 - 25])
         assert table["retention costs"] == pytest.approx(-10 - 5 / 1.1)
 
     def test_rungs_add_up_to_the_metrics_or_the_check_fails(self):
-        found = worth.ladder_checks(worth.ladder(methods(), stream(), MARGIN, COSTS))
+        found = worth.ladder_checks(worth.ladder(methods(), stream(), MARGIN, COSTS, np.nan))
         assert found["scope"].to_list() == ["margin", "discounted", "left"]
         assert found["actual"].to_list() == pytest.approx([87.5, 87.5, 40]) and found["passed"].all()
-        wrong = worth.ladder_checks(worth.ladder(methods(discounted=87.49), stream(), MARGIN, COSTS))
+        wrong = worth.ladder_checks(worth.ladder(methods(discounted=87.49), stream(), MARGIN, COSTS, np.nan))
         assert wrong["passed"].to_list() == [True, False, True]
 
     def test_without_costs_and_spend_it_is_revenue_and_says_what_it_needs(self):
         bare = stream(margin=1.0, kept=0.0, cac=np.nan)
-        table = worth.ladder(methods(175, 175, np.nan, "needs marketing_spend"), bare, REVENUE, NO_COSTS)
+        table = worth.ladder(methods(175, 175, np.nan, "needs marketing_spend"), bare, REVENUE, NO_COSTS, np.nan)
         steps, by = worth.ladder_steps(table), table.set_index("label")
         assert steps["label"].to_list() == ["revenue", "discounted"] and steps["value"].to_list() == [175, 175]
         absent = ["direct costs", "margin", "retention costs", "CAC", "left", "cost to serve", "referral value"]
@@ -117,18 +145,18 @@ class TestLadder:
 
     def test_retention_costs_known_without_spend_end_no_waterfall(self):
         # what stands behind the last total would hang in the air
-        table = worth.ladder(methods(net=np.nan), stream(cac=np.nan), MARGIN, COSTS)
+        table = worth.ladder(methods(net=np.nan), stream(cac=np.nan), MARGIN, COSTS, np.nan)
         assert table.set_index("label").loc["retention costs", "value"] == pytest.approx(-17.5)
         assert worth.ladder_steps(table)["label"].to_list() == ["revenue", "direct costs", "margin", "discounted"]
 
     def test_a_total_of_nothing_stays_and_a_change_of_nothing_goes(self):
-        table = worth.ladder(methods(net=0.0), stream(cac=70.0), MARGIN, COSTS)
+        table = worth.ladder(methods(net=0.0), stream(cac=70.0), MARGIN, COSTS, np.nan)
         labels = ["revenue", "direct costs", "margin", "discounted", "retention costs", "CAC", "left"]
         assert worth.ladder_steps(table)["label"].to_list() == labels and worth.ladder_checks(table)["passed"].all()
 
     def test_without_an_ltv_there_is_no_rung_and_no_check(self):
         nothing = methods(np.nan, np.nan, np.nan, "not_estimable: a snapshot")
-        table = worth.ladder(nothing, stream([], cac=30.0), MARGIN, COSTS)
+        table = worth.ladder(nothing, stream([], cac=30.0), MARGIN, COSTS, np.nan)
         assert worth.ladder_steps(table).empty and worth.ladder_checks(table).empty
         assert table.set_index("label").loc["revenue", "formula"] == "not available: not_estimable: a snapshot"
 

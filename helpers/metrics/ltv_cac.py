@@ -17,7 +17,7 @@ from helpers.models.intervals import Estimate, product
 
 QUERIES = (
     "months survival lifetimes customer_value new_by_plan spend costs realised purchases purchases_holdout repeat_spend "
-    "regularity survival_holdout cac_by member_ages"
+    "regularity survival_holdout cac_by member_ages referrals"
 ).split()
 NO_CONTRACT = "assumes a contract that ends; with sales alone inactive_days stands for its end"
 NO_SPEND = "needs marketing_spend and new customers"
