@@ -1,6 +1,6 @@
 """Companies that break the models, drawn a thousand times each: how often the kit's 95 % intervals hold the truth.
 
-`python tests/companies.py 1000 [company …]` prints the table of docs/truth.md, which names the truth of each estimand.
+`python tests/companies.py 1000 [company …]` prints the tables of docs/truth.md, which names the truth of each estimand.
 """
 
 import sys
@@ -10,9 +10,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
-from simulate import histories
+from simulate import histories, subscribers
 
-from helpers.metrics import clv_models, ltv
+from helpers.metrics import clv_models, forecast, ltv
 from helpers.metrics.retention import kept_share, pooled_churn, shared_churn
 from helpers.models.intervals import Estimate, product, ratio_of_sums
 
@@ -69,6 +69,13 @@ COMPANIES = {
         {"monthly": Plan(0.6, FALLING, 40.0), "yearly": Plan(0.4, RENEWALS, 70.0, 12)}, shock=0.10, months=18),
     "heavy tails": Company(even(BETA_GEOMETRIC), shock=0.10, sigma=1.0, lean=0.25),
     "late book": Company(even(LATE), shock=0.10, months=60, seen=24),
+}
+
+FORECASTS = {  # books whose next twelve months are foretold: months of history, new customers a month, shock, spread of amounts
+    "forecast, shocks of 10 %": (30, 25, 0.1, 0.7),
+    "forecast, shocks of 30 %": (30, 25, 0.3, 0.7),
+    "forecast, heavy tails": (30, 25, 0.2, 1.2),
+    "forecast, young": (15, 60, 0.2, 0.7),
 }
 
 
@@ -197,9 +204,25 @@ def coverage(name: str, count: int) -> pd.DataFrame:
     return pd.DataFrame(found).T
 
 
+@cache
+def foretold(name: str, count: int) -> pd.DataFrame:
+    """The same of the sum of twelve months ahead, against what came of the same customers; all relative to what was foretold."""
+    (months, joining, shock, heavy), rng, rows = FORECASTS[name], np.random.default_rng([count, [*FORECASTS].index(name)]), []
+    for book in range(count):
+        cells, actual = subscribers(rng, months, 12, joining, shock=shock, heavy=heavy)
+        found = forecast.subscribers(cells, months - 1, least=5, seed=book)
+        rows.append(np.array([actual, *found.bounds(0.95)[-1, 3:]]) / found.total.sum() - 1)
+    actual, low, high = np.array(rows).T
+    half = NORMAL * actual.std(ddof=1)
+    found = {"covered": ((low <= actual) & (actual <= high)).mean(), "reference": (abs(actual) <= half).mean(),
+             "width": (high - low).mean() / (2 * half), "bias": -actual.mean(), "bias_error": actual.std() / count**0.5}
+    return pd.DataFrame({"twelve months": found}).T
+
+
 if __name__ == "__main__":
     print("| company | estimand | covered | reference | width | bias |\n|---|---|---|---|---|---|")
-    for company in sys.argv[2:] or COMPANIES:
-        for estimand, row in coverage(company, int(sys.argv[1])).iterrows():
+    for company in sys.argv[2:] or [*COMPANIES, *FORECASTS]:
+        drawn = coverage if company in COMPANIES else foretold
+        for estimand, row in drawn(company, int(sys.argv[1])).iterrows():
             print(f"| {company} | {estimand} | {row.covered:.1%} | {row.reference:.1%} | {row.width:.2f} |"
                   f" {row.bias:+.2%} |")

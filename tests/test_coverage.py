@@ -6,7 +6,7 @@ The truth of each figure is named in docs/truth.md, with what the thousand compa
 import numpy as np
 import pandas as pd
 import pytest
-from companies import COMPANIES, coverage
+from companies import COMPANIES, FORECASTS, coverage, foretold
 
 from helpers.metrics import ltv
 from helpers.models import sbg
@@ -16,12 +16,17 @@ from helpers.models.survival import kaplan_meier
 OUTSIDE = {                                # of 93–97 %, by less than a point each, and why: docs/truth.md
     ("heavy tails", "churn_rate_pooled"), ("heavy tails", "grr"), ("heavy tails", "nrr"), ("late book", "churn_rate_pooled"),
     ("yearly renewals", "churn_rate_pooled"), ("yearly renewals, young", "churn_rate_pooled"),
+    ("forecast, heavy tails", "twelve months"),
 }
 
 
-@pytest.mark.parametrize("company", COMPANIES)
+def drawn(company: str, count: int) -> pd.DataFrame:
+    return coverage(company, count) if company in COMPANIES else foretold(company, count)
+
+
+@pytest.mark.parametrize("company", [*COMPANIES, *FORECASTS])
 def test_at_least_88_of_100_companies_are_covered(company):
-    few = {name: row["covered"] for name, row in coverage(company, 100).T.items() if row["covered"] < 0.88}
+    few = {name: row["covered"] for name, row in drawn(company, 100).T.items() if row["covered"] < 0.88}
     assert not few                                               # a right interval falls below once in 670
 
 
@@ -31,10 +36,15 @@ def test_the_headline_is_less_than_2_percent_off(company):
     assert abs(row["bias"]) < 0.02 + 2 * row["bias_error"]
 
 
+@pytest.mark.parametrize("company", FORECASTS)
+def test_a_forecast_is_less_than_2_percent_off(company):
+    assert abs(foretold(company, 100)["bias"].item()) < 0.02
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("company", COMPANIES)
+@pytest.mark.parametrize("company", [*COMPANIES, *FORECASTS])
 def test_93_to_97_percent_are_covered_by_intervals_that_are_not_wide(company):
-    table = coverage(company, 1000)
+    table = drawn(company, 1000)
     good = table["covered"].between(0.93, 0.97) & table["reference"].between(0.93, 0.97) & (table["width"] <= 1.25)
     good &= (table["bias"].abs() < 0.02) | (table.index != "ltv")
     assert set(table.index[~good]) == {name for missed, name in OUTSIDE if missed == company}

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-import simulate
 from test_marts import sale, sub
 
 from helpers import findings
@@ -145,22 +144,6 @@ def test_sales_as_each_month_end_saw_them(make):
     assert sorted(set(found["made_at"])) == [24290, 24292, 24294]
     came = book.frame("summaries/forecast_came").set_index("made_at")["actual"].astype(float)
     assert came.loc[[24289, 24292, 24293]].to_list() == [25, 0, 8]
-
-
-def coverage(books, seed):
-    """How many of the twelve-month sums lie inside, and the mean error, of books with shocks and renewals by the year."""
-    rng, inside, errors = np.random.default_rng(seed), 0, []
-    for book in range(books):
-        table, actual = simulate.subscribers(rng, 30, 12, 25, shock=0.3, heavy=0.7)
-        low, high = (found := ahead.subscribers(table, 29, least=5, seed=book)).bounds(0.95)[-1, 3:]
-        inside += low <= actual <= high
-        errors.append(found.total.sum() / actual - 1)
-    return inside, np.mean(errors)
-
-
-def test_the_sum_of_twelve_months_lies_inside_in_at_least_88_of_100_books():
-    inside, error = coverage(100, seed=11)
-    assert inside >= 88 and abs(error) < 0.02
 
 
 def test_later_months_change_no_earlier_forecast(demo_book):
