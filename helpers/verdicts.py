@@ -48,6 +48,8 @@ def judge(metrics: pd.DataFrame, page: str, period: str, *, overrides: dict[str,
             plan = (targets or {}).get(metric, {}).get(period, nan)
             known_by = {"rule": rule, "page": terms["page"], "metric": metric, "threshold": goal, "plan": plan}
             row = {**rows[metric, period], **known_by} | ({"low": nan, "high": nan} if "normal" in terms else {})
+            if metric == "ltv_to_cac" and ("ltv", period) in rows:  # its n is the fewer of two, its interval that of the LTV
+                row["behind"] = rows["ltv", period]["n"]
             short = thin if metric.startswith(LIFETIMES) else ""
             row |= _verdict(row, terms, bases, least, formats, short)
             found += [row] if row["severity"] != "unclear" or "while" not in terms else []
@@ -172,9 +174,11 @@ def _verdict(row: dict, terms: dict, bases: dict[str, float], least: int, format
     elif row["n"] < least:
         severity, stake, text = "unclear", nan, f"{text} Only n = {n}: no verdict."
     elif severity == "unclear":
-        need = ceil(round(row["n"] * (side / gap) ** 2, 6)) if row["n"] > 0 and 0 < side <= 10 * gap < inf else 0
+        behind = row.get("behind", row["n"])
+        need = ceil(round(behind * (side / gap) ** 2, 6)) if behind > 0 and 0 < side <= 10 * gap < inf else 0
         step = 10 ** max(len(str(need)) - 2, 0)
-        n += f"; about {number(ceil(need / step) * step, 'count', formats)} would be needed" if need else ""
+        of = f" in place of {number(behind, 'count', formats)} behind the interval" if behind != row["n"] else ""
+        n += f"; about {number(ceil(need / step) * step, 'count', formats)}{of} would be needed" if need else ""
         text += f" The interval holds the target: cannot tell yet (n = {n})."
     elif severity == "good" and unproven:
         severity, stake = "unclear", nan

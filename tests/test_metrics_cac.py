@@ -155,7 +155,7 @@ class TestByMember:
         table = self.table()
         assert table.index.to_list() == [("plan", "p"), ("channel", "(unattributed)"), ("channel", "a"), ("channel", "b")]
         assert table["customers"].to_list() == [30, 0, 40, 29] and table["new_customers"].to_list() == [15, 7, 8, 0]
-        assert table["remark"].to_list() == ["", "no active customers", "", "29 active customers; 30 are needed"]
+        assert table["remark"].to_list() == ["", "no active customer names it", "", "29 active customers; 30 are needed"]
         assert table.loc["plan", "p"][["ltv", "ltv_low", "ltv_high"]].to_list() == [20, 15, 25]
         columns = ["customers", "ltv", "ltv_low", "ltv_high", "cac", "ltv_to_cac", "payback_months"]
         assert table.columns[:7].to_list() == columns

@@ -91,6 +91,19 @@ class TestSubscriptions:
         book = make("2024-06", {"pauses": reading}, subscriptions=rows)
         assert moved(book, "churned", "paused", "resumed", "reactivated") == found
 
+    @pytest.mark.parametrize(("reading", "lives"), [
+        ("movement", [("2024-01-05", None, 1), ("2024-02-05", None, 1), ("2024-01-01", None, 1)]),
+        ("churn", [("2024-01-05", "2024-03-10", 1), ("2024-05-20", None, 2), ("2024-02-05", "2024-05-01", 1), ("2024-04-01", None, 1)]),
+        ("unchanged", [("2024-01-05", None, 1), ("2024-02-05", None, 1), ("2024-01-01", None, 1)])])
+    def test_where_a_pause_is_churn_it_ends_a_life_and_another_begins_after_it(self, make, reading, lives):
+        # ann is back; bob paused once more than he resumed; cat's pause of two versions ends in the second, where her book begins
+        rows = [sub("ann", "2024-01-05", paused_at="2024-03-10", resumed_at="2024-05-20", subscription_id="A"),
+                sub("bob", "2024-02-05", paused_at="2024-05-01", resumed_at="2024-04-01", subscription_id="B"),
+                sub("cat", "2024-01-01", paused_at="2024-01-01", resumed_at="2024-04-01", subscription_id="C")]
+        book = make("2024-06", {"pauses": reading}, subscriptions=rows)
+        found = book.engine.table("mart_spells").order("customer_id, spell").select("started_at, ended_on, spell").fetchall()
+        assert [(str(from_at)[:10], None if until.year == 9999 else str(until), nth) for from_at, until, nth in found] == lives
+
     @pytest.mark.parametrize(("reading", "paying"), [("movement", 1), ("churn", 1), ("unchanged", 2)])
     def test_a_pause_touches_nobody_else(self, make, reading, paying):
         rows = [sub("ann", "2024-03-05", paused_at="2024-04-10"), sub("bob", "2024-03-05")]

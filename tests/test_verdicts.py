@@ -82,6 +82,12 @@ class TestCannotTellYet:
     def text(self, value, low, high, n=100, **options):
         return judge(metric(value=value, low=low, high=high, n=n), **options).loc[0, "statement"]
 
+    def test_of_a_ratio_it_counts_who_stand_behind_the_interval(self):
+        # n = 100 are the new customers behind CAC, which is exact; 400 stand behind the LTV: 400 · 3² = 3,600
+        worth = metric("ltv", 350.0, low=200.0, high=400.0, n=400)
+        found = judge(metric(value=3.5, low=2.0, high=4.0), worth).set_index("rule").loc[RATIO, "statement"]
+        assert found.endswith("(n = 100; about 3,600 in place of 400 behind the interval would be needed).")
+
     def test_says_how_many_would_be_needed(self):
         # target 3 lies .5 below 3.5, the bound 1.5 below: 100 · 3² = 900
         assert self.text(3.5, 2.0, 4.0).endswith(

@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.special import ndtri, stdtrit
 
 from helpers.metrics import checks, share
-from helpers.metrics.cac import cac_of
+from helpers.metrics.cac import cac_of, of_all
 from helpers.models.intervals import wilson
 
 NOBODY = "(unattributed)"
@@ -135,14 +135,15 @@ def cohort_margins(cohorts: pd.DataFrame, months: pd.DataFrame, *, margin: float
     """A row per calendar quarter of joining and month since: realised margin so far per customer acquired, and their CAC.
 
     cohorts : from `summaries/cohorts`. months : `cac_by_month`; months without a known CAC take no part. margin : g.
-    worth : the column that is multiplied by it. Month 1 is the one of joining; months that not all have seen are absent.
+    worth : the column that is multiplied by it. basis : paid is taken as blended, for the margin is that of all. Month 1 is
+    the one of joining; months that not all have seen are absent.
     """
     rows = cohorts[cohorts["cohort"].isin(months["month"])]
     rows, parts = rows.assign(quarter=(rows["cohort"] - 1) // 3), []
     for quarter, part in rows.groupby("quarter"):
         customers = part.loc[part["age"] == 0, "customers"].sum()
         path = part.groupby("age")[worth].sum().astype(float).head(last - int(part["cohort"].max()) + 1).cumsum()
-        cost = cac_of(months, basis, 3 * quarter + 1, 3 * quarter + 3).value
+        cost = cac_of(months, of_all(basis), 3 * quarter + 1, 3 * quarter + 3).value
         parts.append(pd.DataFrame({"cohort": f"{quarter // 4} Q{quarter % 4 + 1}", "customers": int(customers), "cac": cost,
                                    "month": path.index + 1, "margin": margin * path.to_numpy() / customers}))
     columns = ["cohort", "customers", "cac", "month", "margin"]

@@ -41,6 +41,11 @@ def cac_of(table: pd.DataFrame, basis: str, first: int, last: int) -> Estimate:
     return Estimate(value, value, value, int(people))
 
 
+def of_all(basis: str) -> str:
+    """The basis on which all new customers share the spend, where what they bring is that of all: paid is of some."""
+    return "blended" if basis == "paid" else basis
+
+
 def payback(income: np.ndarray, ltv: Estimate, cac: float) -> tuple[Estimate, str]:
     """First t of 1 … H with g·a·Σ_{u<t} S(u) ≥ CAC; bounds where the income moves as the LTV's interval does."""
     def first(factor: float) -> float:
@@ -74,7 +79,7 @@ def by_member(found: dict[tuple[str, str], Worth], won: pd.Series, costs: dict, 
     member. customers : active; new_customers add up to the company's. remark : why there is no LTV.
     """
     rows, rest = [], [key for key in won.index if key[0] == "channel" and key not in found]
-    nobody = Worth(UNKNOWN, remark="no active customers")
+    nobody = Worth(UNKNOWN, remark="no active customer names it")
     for key in sorted([*found, *rest], key=lambda key: (place(key[0]), key[1])):
         of, cost = found.get(key, nobody), costs.get(key, np.nan)
         back = payback(margin * of.revenue[:horizon], of.ltv, cost)[0].value

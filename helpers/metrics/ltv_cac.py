@@ -243,7 +243,8 @@ def cost_rows(tables, months, table, cost, headline, margin, future, period, cur
     for name, people in (("cac_blended", "acquired"), ("cac_paid", "acquired_paid"), ("cac_loaded", "acquired")):
         rows += monthly(table, name, table[name], unit=currency, n=table[people])
     months_back, how = cac.payback(future.income, future.discounted, cost.value)
-    done, early = tables["realised"].iloc[0], cac.cac_of(table, policy.cac_basis, last - 17, last - 12)
+    done, early = tables["realised"].iloc[0], cac.cac_of(table, cac.of_all(policy.cac_basis), last - 17, last - 12)
+    first = "first 12 months" + "; of all new customers, so over blended CAC" * (policy.cac_basis == "paid")
     covered = int(table["month"].between(last - 17, last - 12).sum())
     realised = margin.value * float(done["revenue"]) / (early.value * early.n) if early.n and covered == 6 else np.nan
     ratio = cac.cost_ratio(months, tables["costs"], table, subscriptions=subscriptions, last=last)
@@ -254,7 +255,7 @@ def cost_rows(tables, months, table, cost, headline, margin, future, period, cur
     return rows + [
         metric("ltv_to_cac", period, ltv.over(worth, cost, of=of, basis=basis), unit="ratio", basis=basis, method=remark),
         metric("ltv_to_cac_realised", period, realised, n=early.n, unit="ratio", basis=basis,
-               method="first 12 months" if covered == 6 else f"needs spend of M − 17 to M − 12; {covered} of 6 months have it"),
+               method=first if covered == 6 else f"needs spend of M − 17 to M − 12; {covered} of 6 months have it"),
         metric("payback_months", period, months_back, unit="months", basis=basis, method=how),
         metric("max_cac", period, most, unit=currency, basis=basis, method=f"LTV ÷ {target:g}"),
         metric("acquisition_to_retention_cost_ratio", period, ratio, unit="ratio",

@@ -1,11 +1,28 @@
 -- one row per customer and spell: from the first paid moment to the end of service, or of activity where only sales are known
-with spans as (
+with paid as (                                       -- pauses: churn ends a span where the pause begins, and begins another one after it
+    select s.*, run.as_of, run.pauses = 'churn' and s.paused_at < s.paid_until and (s.paused_at < run.as_of) as is_parted
+    from mart_subscriptions as s
+    cross join run
+    where s.pays
+),
+pieces as (
     select
-        customer_id, plan_id, subscription_id as part, paid_from as from_at,
-        cast(paid_until as date) as until_on, cast(second_of(paid_until) as integer) as until_second, churn_kind,
+        *, paid_from as from_at, case when is_parted then paused_at else paid_until end as until_at,
+        case when is_parted then null else churn_kind end as ends_as
+    from paid
+    where not coalesce(is_parted, false) or paused_at > paid_from
+    union all
+    select *, greatest(paid_from, resumed_at), paid_until, churn_kind
+    from paid
+    where is_parted and resumed_at >= paused_at and greatest(paid_from, resumed_at) < paid_until
+),
+spans as (
+    select
+        customer_id, plan_id, subscription_id as part, from_at,
+        cast(until_at as date) as until_on, cast(second_of(until_at) as integer) as until_second, ends_as as churn_kind,
         term_of(billing, interval_count) as term
-    from mart_subscriptions
-    where pays and paid_from < (select as_of from run)
+    from pieces
+    where from_at < as_of
 ),
 reached as (                                       -- how far the spans before this one reach, as one comparable text
     select
