@@ -153,8 +153,10 @@ def check(params: File, month: Month = None) -> None:
     book, shown = marts.check(load_params(params, month))
     stages, files = shown["Rows of each table, by stage"], book.frame("summaries/inputs")
     control = data_prep.control_checks(stages, files, book.params.control_totals)
+    twice = data_prep.file_checks(files).query("not passed")
     shown |= {"Rows rejected, by rule": data_prep.remedies(shown["Rows rejected, by rule"]),
               **({"Control totals, and what was read": control} if len(control) else {}),
+              **({"Files of a table that are equal in every byte: one was sent twice": twice} if len(twice) else {}),
               "What each section can show": data_prep.sections(book.given, book.columns, book.least),
               "What each table unlocks": marts.readiness(book.params)}
     for title, table in shown.items():

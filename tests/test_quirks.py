@@ -383,6 +383,12 @@ def test_lines_of_two_systems_stand_in_one_file(tmp_path, ends, encoding):
     assert [row[2] for row in found] == [2, 3, 4, 5]
 
 
+@pytest.mark.parametrize("text", ['customer_id,transacted_at,amount\r\nann,2025-06-01,1\r\nbob,2025-06-02,"2"\n',
+                                  '"customer_id","transacted_at","amount"\r\n"ann","2025-06-01","1"\r\n"bob","2025-06-02","2"\n'])
+def test_so_do_lines_that_end_in_a_quote(tmp_path, text):
+    assert rows(engine_for(tmp_path, text), "customer_id", "amount", "line") == [("ann", 1, 2), ("bob", 2, 3)]
+
+
 def test_a_line_end_that_may_be_none_is_told_with_its_line(tmp_path):
     text = f"{HEADER}\r\nann,2025-06-01,1\r\nbob,2025-06-02,2\rcy,2025-06-03,3\nann,2025-06-01,1\n"
     assert "orders.csv: line 3: lines end in several ways, and a CR stands in this one; end all in LF or CRLF" in problem(

@@ -20,15 +20,25 @@ class TestDates:
 
     def test_a_date_that_only_the_other_order_can_read_stops_the_run(self, tmp_path):
         found = problem(tmp_path, write(tmp_path, book_of(self.LATE)))
-        assert "transactions: orders.csv line 1022: '06/13/2025' names the month first" in found
+        assert "transactions: orders.csv line 1022: '06/13/2025' names the month first, the first dates of the file the day" in found
         assert "set dayfirst" in found
 
     def test_where_the_order_is_set_such_a_row_is_rejected(self, tmp_path):
         rejected = stage_for(tmp_path, book_of(self.LATE), dayfirst=True).frame("summaries/rejected_rows")
         assert rejected[["line", "value"]].values.tolist() == [[1022, "06/13/2025"]]
 
-    @pytest.mark.parametrize("day", ["31/06/2025", "30/02/2025", "32/13/2025", "06/13/25", "soon"])
-    def test_a_day_that_no_order_knows_stops_nothing(self, tmp_path, day):
+    def test_an_impossible_day_before_it_hides_it_not(self, tmp_path):
+        days = ["04/25/2025", "05/28/2025"] * 504 + ["31/06/2025", "13/06/2025"]
+        found = problem(tmp_path, write(tmp_path, book_of(days)))
+        assert "orders.csv line 1011: '13/06/2025' names the day first, the first dates of the file the month" in found
+
+    def test_among_iso_dates_nothing_beside_it_can_be_misread(self, tmp_path):
+        rejected = stage_for(tmp_path, book_of(["2025-06-01"] * 1001 + ["13/06/2025"])).frame("summaries/rejected_rows")
+        assert rejected["value"].to_list() == ["13/06/2025"]
+
+    @pytest.mark.parametrize("day", ["31/06/2025", "30/02/2025", "32/13/2025", "06/13/25", "soon", "13.06.2025", "14/06/2025 25:00",
+                                     "13/06/2025T10:00"])
+    def test_a_day_that_no_order_knows_or_its_own_stops_nothing(self, tmp_path, day):
         rejected = stage_for(tmp_path, book_of([*DAYS * 34, day])).frame("summaries/rejected_rows")
         assert rejected["value"].to_list() == [day]
 
@@ -52,15 +62,27 @@ class TestCurrencies:
 
 
 class TestSigns:
-    COSTS = [{"month": "2025-06", "category": "cogs", "amount": -5}, {"month": "2025-06", "category": "support", "amount": 9}]
+    COSTS = [{"month": "2025-06", "category": "cogs", "amount": -5}, {"month": "2025-06", "category": "support", "amount": 4}]
 
     def test_costs_with_a_minus_stop_the_run(self, make):
         spend = [{"period_start": "2025-06-01", "period_end": "2025-06-30", "channel": "ads", "amount": a} for a in (2, -3, -4)]
         with pytest.raises(ReportError) as caught:
             make("2025-06", transactions=[sale("a", "2025-06-01")], costs=self.COSTS, marketing_spend=spend)
-        assert "costs: category cogs: -5.00 in 1 rows, the first costs.csv line 2" in str(caught.value)
+        assert "costs: category cogs: -5.00 in 1 row, the first costs.csv line 2" in str(caught.value)
         assert "marketing_spend: channel ads: -5.00 in 3 rows, the first marketing_spend.csv line 3" in str(caught.value)
         assert "support" not in str(caught.value)
+
+    def test_a_member_that_was_but_credited_stops_nothing(self, make):
+        spend = [{"period_start": "2025-06-01", "period_end": "2025-06-02", "channel": of, "amount": amount}
+                 for of, amount in (("google", -5), ("GOOGLE", 50))]
+        book = make("2025-06", transactions=[sale("a", "2025-06-01")], marketing_spend=spend)
+        assert book.frame("summaries/spend")["loaded"].sum() == 45
+
+    def test_of_many_the_first_five_are_told(self, make):
+        spend = [{"period_start": "2025-06-01", "period_end": "2025-06-02", "channel": f"c{at}", "amount": -1} for at in range(9)]
+        with pytest.raises(ReportError) as caught:
+            make("2025-06", transactions=[sale("a", "2025-06-01")], marketing_spend=spend)
+        assert str(caught.value).count("marketing_spend: channel") == 5 and "- 4 more" in str(caught.value)
 
     def test_a_credit_lowers_what_was_spent_and_one_after_the_month_says_nothing(self, make):
         spend = [{"period_start": day, "period_end": day, "channel": of, "amount": amount}
@@ -76,7 +98,7 @@ class TestNothingLeft:
         assert "No row is left before 2025-07-01" in found
         assert "transactions: 2 rows: cannot be read (amount), the first orders.csv line 2: 'x'" in found
         assert "transactions: 1 row: empty (amount), the first orders.csv line 3" in found
-        assert "transactions: 1 rows after the month" in found and " read\n" not in found and "0 rows" not in found
+        assert "transactions: 1 row after the month" in found and " read\n" not in found and "0 rows" not in found
 
 
 class TestWhatAFileSaid:
@@ -88,9 +110,11 @@ class TestWhatAFileSaid:
         told = book.frame("summaries/rejected_rows")[["table", "column", "value"]].values.tolist()
         assert told == [["costs", "month", "1969-12-24 00:00:00"], ["plans", "list_price", "-7.00000000"], ["plans", "kind", "Odd"]]
 
-    def test_a_notice_before_the_beginning_is_one_of_two_wrong_times(self, make):
-        book = make("2025-06", subscriptions=[sub("a", "2025-01-01", canceled_at="2024-12-31"), sub("b", "2025-01-01")])
-        assert book.frame("summaries/rejections")[["rule", "column"]].values.tolist() == [["before started_at", "canceled_at"]]
+    @pytest.mark.parametrize("moment", ["end_of_service", "cancel"])
+    def test_a_notice_before_the_beginning_ends_nothing_that_begins_after_it(self, make, moment):
+        lines = [sub("a", "2025-01-05 10:00", canceled_at="2025-01-05"), sub("b", "2025-01-01")]
+        book = make("2025-06", {"churn_moment": moment}, subscriptions=lines)
+        assert book.frame("summaries/months")["mrr_end"].iloc[-1] == 20
 
     def test_an_id_with_a_fixed_blank_is_that_with_a_plain_one(self, make):
         book = make("2025-06", transactions=[sale(f"ann{blank}lee", "2025-06-01") for blank in (" ", "\u00a0", "\u202f", " \u2009")])
@@ -100,9 +124,12 @@ class TestWhatAFileSaid:
 class TestHandovers:
     def test_a_subscription_that_names_two_customers_is_told(self, make):
         lines = [sub("ann", "2025-01-01", subscription_id="S"), sub("bob", "2025-03-05", subscription_id="S"),
+                 sub("dee", "2025-01-01", valid_from="2025-01-01", subscription_id="U"),
+                 sub("eve", "2025-01-01", valid_from="2025-02-01", subscription_id="U"),
+                 sub("dee", "2025-01-01", valid_from="2025-03-01", subscription_id="U"),
                  sub("cy", "2025-01-01", subscription_id="T"), sub("CY", "2025-02-01", amount=20, subscription_id="T")]
         found = make("2025-06", subscriptions=lines).frame("summaries/handovers")
-        assert found.values.tolist() == [["S", 2, "ann", "bob", "2025-03-05 00:00:00", 1]]
+        assert found.values.tolist() == [["S", 2, "ann", "bob", "2025-03-05 00:00:00", 2], ["U", 2, "dee", "dee", "2025-03-01 00:00:00", 2]]
 
 
 class TestFiles:

@@ -3,8 +3,10 @@
 import errno
 import os
 import random
+import re
 import shutil
 import sys
+import zipfile
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -655,13 +657,44 @@ def test_a_text_of_a_sheet_that_may_be_read_two_ways_is_refused(tmp_path):
 
 
 def test_errors_of_a_sheet_are_no_empty_cells(tmp_path):
-    lines = [[], ["x", None, None, None], [*PLAIN, "service_end"], ["ann", date(2025, 6, 1), "#DIV/0!", None],
-             ["#N/A", date(2025, 6, 2), 2.5, None], ["bob", date(2025, 6, 3), 3.5, "#REF!"]]
-    name = workbook(tmp_path / "orders.xlsx", {"Notes": [["#REF!"]], "Orders": lines[2:]})
-    book = openpyxl.load_workbook(tmp_path / "orders.xlsx")
-    assert [book["Orders"][cell].data_type for cell in ("C2", "A3", "D4")] == ["e"] * 3
-    found = rows(staged(params_for(tmp_path, name, sheet="Orders")), "customer_id", "stage", "rule_column", "rule_value")
-    assert found == [("ann", "rejected", "amount", "#DIV/0!"), (None, "kept", None, None), ("bob", "rejected", "service_end", "#REF!")]
+    lines = [[*PLAIN, "service_end", "transaction_id", "category"], ["ann", date(2025, 6, 1), "#DIV/0!", None, "T1", "x"],
+             ["#NUM!", date(2025, 6, 2), 2.5, None, "T2", "#N/A"], ["bob", date(2025, 6, 3), 3.5, "#REF!", "T3", "y"],
+             ["cy", date(2025, 6, 3), 3.5, None, "#N/A", "y"], [None, None, "#REF!"]]
+    name = workbook(tmp_path / "orders.xlsx", {"Notes": [["#REF!"]], "Orders": lines})
+    found = rows(staged(params_for(tmp_path, name, sheet="Orders")), "customer_id", "category", "stage", "rule_column", "rule_value")
+    assert found == [("ann", "x", "rejected", "amount", "#DIV/0!"), (None, None, "kept", None, None),
+                     ("bob", "y", "rejected", "service_end", "#REF!"), ("cy", "y", "rejected", "transaction_id", "#N/A")]
+
+
+CELL = {
+    "formula of two lines": '<c r="C2" t="e"><f>IF(A1,\n1/0)</f><v>#REF!</v></c>', "no place": '<c t="e"><v>#REF!</v></c>',
+    "another quote": "<c r='C2' t='e'><v>#REF!</v></c>", "blanks": '<c\tr = "C2"\n t = "e" ><v xml:space="preserve">#REF! </v></c>',
+    "style": '<c t="e" s="3" r="C2"><f>1/0</f><v>#REF!</v></c>'}
+
+
+@pytest.mark.parametrize("cell", CELL.values(), ids=CELL)
+@pytest.mark.parametrize("part", ["xl/worksheets/sheet1.xml", "xl\\Worksheets\\Sheet1.xml"])
+def test_an_error_is_found_however_a_sheet_writes_it(tmp_path, cell, part):
+    name = workbook(tmp_path / "a.xlsx", {"Orders": [[*PLAIN], ["ann", date(2025, 6, 1), 77]]})
+    with zipfile.ZipFile(tmp_path / name) as old, zipfile.ZipFile(tmp_path / "b.xlsx", "w") as new:
+        for member in old.namelist():
+            text = old.read(member)
+            if member.endswith("sheet1.xml"):
+                text = re.sub(rb'<c r="C2".*?</c>', lambda _: cell.encode(), text)
+            new.writestr(part if member.endswith("sheet1.xml") else member, text)
+    assert read.cell_errors(tmp_path / "b.xlsx", "Orders") == {(1, 2): "#REF!"}
+
+
+def test_where_a_sheet_is_not_found_its_errors_are_not_known(tmp_path):
+    (tmp_path / "a.xls").write_bytes(b"no archive")
+    with zipfile.ZipFile(tmp_path / "a.ods", "w") as made:
+        made.writestr("content.xml", "<a/>")
+    assert read.cell_errors(tmp_path / "a.xls", "Orders") == read.cell_errors(tmp_path / "a.ods", "Orders") == {}
+
+
+def test_days_that_a_sheet_holds_as_numbers_are_read(tmp_path):
+    name = workbook(tmp_path / "orders.xlsx", {"Orders": [[*PLAIN], ["ann", 20250601, 5], ["bob", 20250615, 6.5]]})
+    assert [row[0] for row in rows(staged(params_for(tmp_path, name)), "transacted_at")] == [at(2025, 6, 1), at(2025, 6, 15)]
 
 
 def test_excel_sheets_are_chosen_by_name_else_the_first(tmp_path):
@@ -735,6 +768,19 @@ def test_a_word_for_an_empty_cell_is_one(tmp_path, word):
     text = f"{HEADER},product_id,service_end\n{word},2025-06-01,1,p,{word}\nann,2025-06-02,{word},{word},\n"
     found = rows(engine_for(tmp_path, text), *PLAIN[::2], "product_id", "service_end", "rule")
     assert found == [(None, 1, "p", None, None), ("ann", None, word, None, "cannot be read")]
+
+
+def test_instants_of_parquet_may_tell_nanoseconds(tmp_path):
+    stamp = pa.array([datetime(2025, 6, 1, 10, tzinfo=UTC)], pa.timestamp("ns", tz="UTC"))
+    name = parquet(tmp_path / "orders.parquet", customer_id=["ann"], transacted_at=stamp, amount=[5.0])
+    assert rows(staged(params_for(tmp_path, name, zone="Europe/Berlin")), "transacted_at") == [(at(2025, 6, 1, 12),)]
+
+
+def test_a_word_for_nothing_joins_no_orders_and_is_no_currency(tmp_path):
+    text = f"{HEADER},transaction_id,currency,type\nann,2025-06-01,1,NULL,\\N,NULL\nbob,2025-06-01,2,NULL,USD,sale\n"
+    found = rows(engine_for(tmp_path, text), "stage", "transaction_id", "currency", "type")
+    assert [row[0] for row in found] == ["kept", "kept"] and found[0][1] != found[1][1]
+    assert [row[2:] for row in found] == [("USD", "sale"), ("USD", "sale")]
 
 
 def test_text_in_parquet_is_read_as_in_csv(tmp_path):

@@ -65,7 +65,7 @@ FUNCTIONS = {
 # Within macros alone: they are written anew for each engine.
 MACRO_FUNCTIONS = {"last_day", "regexp_like", "regexp_replace", "regexp_extract", "timezone", "replace", "floor", "length", "nullif",
                    "strptime", "try_strptime", "to_seconds", "trim", "timestamp_trunc"}
-READING = {"as_text", "as_naive", "as_time", "signed", "as_number", "as_whole", "as_flag", "as_id", "is_filled", "surely_first",
+READING = {"as_text", "as_naive", "as_time", "signed", "as_number", "as_whole", "as_flag", "as_id", "is_filled", "surely_first", "begun_by",
            "without_offset", "calendar_day"}
 MACRO_NAMES = READING | {"folded_id", "bare_id", "without_tag", "month_of", "second_of", "monthly", "nearest_units", "movement", "at_rate",
                          "months_lived", "term_of", "times", "rfm_score", "recency_score", "away_for",

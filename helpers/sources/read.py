@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 from xml.etree import ElementTree
+from xml.parsers import expat
 
 import duckdb
 import pandas as pd
@@ -31,6 +32,7 @@ from helpers.sources.sniff import (
     fingerprint,
     formats_of,
     guess_dates,
+    guess_dayfirst,
     guess_decimal,
     refuse_damaged,
     shape_of,
@@ -44,9 +46,10 @@ PARQUET, EXCEL = (".parquet", ".pq"), (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"
 PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst", ".7z", ".rar", ".tar")
 BLANKS = " \t\r\n\u00a0\u202f"
 DAYS = ("month", "period_start", "period_end", "date")  # days of a calendar, the same in every zone
+BARE = ("currency", "transaction_id")  # columns of text, besides keys, in which a word for nothing is none
 INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
-TYPED = "cells that are numbers"  # a column of marks beside the columns of a sheet
-ERROR = rb'<(?:\w+:)?c (?=[^>]*\bt="e")[^>]*\br="([A-Z]+)(\d+)"[^>]*>(?:(?!</(?:\w+:)?c>).)*?<(?:\w+:)?v>(#[^<]*)<'  # a cell
+TYPED = "kinds of the cells"  # a column of marks beside the columns of a sheet
+ERROR = re.compile(rb"""\bt\s*=\s*["']e["']""")  # a cell with an error, in the XML of a sheet
 LINE = "file_row_number"  # of what stands below the lines before, from 0; so DuckDB calls it in a Parquet file
 ROW = {"misread": TEXT, "misread_value": TEXT, "file": TEXT, "line": "bigint"}
 
@@ -66,6 +69,7 @@ class SourceFile:
     others: tuple[str, ...] = ()
     before: int = 0
     shared: bool = False
+    dayfirst: bool | None = None  # the order of day and month, where it was guessed
 
 
 KEPT = TypeAdapter(SourceFile)
@@ -122,9 +126,10 @@ def read_file(
     source = as_its_format(source, table, names, params.report.timezone)
     contract, source = as_exported(params.tables[table], source, names)
     places = match_columns(contract, source, names)
+    order = None if source.dayfirst is not None else guess_dayfirst(texts_of(rows, contract, places, (TIME,)))
     rows = canonical(rows, contract, places, source, params.report.timezone)
     others = tuple(name for place, name in enumerate(names) if place not in places.values())
-    file = SourceFile(table, path, digest, encoding, len(others), "", (*places,), others, before)
+    file = SourceFile(table, path, digest, encoding, len(others), "", (*places,), others, before, dayfirst=order)
     if path.suffix.lower() in PARQUET and not source.url and source.format == "canonical":
         return rows, file
     text = LINE not in rows.columns and not source.url
@@ -187,8 +192,9 @@ def open_file(con: duckdb.DuckDBPyConnection, path: Path, source: Source, encodi
     refuse_damaged(path, encoding)
     try:
         return open_text(con, path, source) if encoding == "utf-8" else open_copy(con, path, source, encoding, iter)
-    except duckdb.InvalidInputException as error:
-        if "state machine" not in str(error):  # so DuckDB says that lines end in several ways
+    except (duckdb.InvalidInputException, ReportError) as error:  # of several ways DuckDB says what comes to its mind
+        ends = ends_of(path)
+        if len(ends) < 2 and ends <= {b"\n", b"\r\n", b"\r"} or isinstance(error, ReportError) and not {b"\n", b"\r\n"} <= ends:
             raise
         return open_copy(con, path, source, encoding, one_end)
 
@@ -203,6 +209,14 @@ def open_copy(
             stream.writelines(made(text))
         rows, names, before = open_text(con, copy, source)
         return con.from_df(rows.df()), names, before
+
+
+def ends_of(path: Path) -> set[bytes]:
+    """All the ways in which the lines of a file end; a CR within a line is one."""
+    with path.open("rb") as stream:
+        found = {end for line in stream for body in [line.rstrip(b"\r\n")]
+                 for end in (line[len(body):], b"\r" if b"\r" in body else b"")}
+    return found - {b""}
 
 
 def one_end(lines: Iterable[str]) -> Iterator[str]:
@@ -274,7 +288,7 @@ def on_lines(
 def open_excel(con: duckdb.DuckDBPyConnection, path: Path, source: Source) -> Opened:
     """The rows of one sheet as text: whole numbers without '.0', dates as ISO, errors by name; empty rows left out.
 
-    TYPED marks, letter by letter, the cells that are numbers: no decimal mark has to be known to read them.
+    TYPED marks, letter by letter, numbers by 1, for which no decimal mark has to be known, and errors by e.
     """
     book = load_workbook(str(path))
     if source.sheet and source.sheet not in book.sheet_names:
@@ -282,12 +296,12 @@ def open_excel(con: duckdb.DuckDBPyConnection, path: Path, source: Source) -> Op
     name = source.sheet or book.sheet_names[0]
     sheet = book.get_sheet_by_name(name)
     cells, (above, left) = sheet.to_python(skip_empty_area=True), sheet.start or (0, 0)
-    for (row, column), error in cell_errors(path, name).items():
-        if row >= above and column >= left:
-            with suppress(IndexError):  # beyond what calamine takes for the sheet's used area
-                cells[row - above][column - left] = error
     body = [[*(repr(v).removesuffix(".0") if type(v) is float else str(v) for v in row),
              "".join("01"[type(v) is float] for v in row)] for row in cells]
+    for (row, column), error in cell_errors(path, name).items():
+        at, place = row - above, column - left
+        if 0 <= at < len(cells) and 0 <= place < len(cells[at]) and any(cells[at]):  # formulas reach below the rows
+            body[at][place], body[at][-1] = error, body[at][-1][:place] + "e" + body[at][-1][place + 1:]
     lines = [above + i for i, row in enumerate(body) if any(row[:-1])]  # from 0
     if not (body := [row for row in body if any(row[:-1])]):
         raise ValueError("the sheet is empty")
@@ -299,16 +313,41 @@ def open_excel(con: duckdb.DuckDBPyConnection, path: Path, source: Source) -> Op
 
 def cell_errors(path: Path, sheet: str) -> dict[tuple[int, int], str]:
     """Row and column, from 0, of cells with an error such as #REF!, which calamine calls empty. Of .xlsx and .xlsm alone."""
-    if path.suffix.lower() not in (".xlsx", ".xlsm"):
-        return {}
-    with zipfile.ZipFile(path) as parts:
-        book, targets = ElementTree.fromstring(parts.read("xl/workbook.xml")), parts.read("xl/_rels/workbook.xml.rels")
-        of = next(of for of in book.iter() if of.tag.endswith("}sheet") and of.get("name") == sheet)
-        key = next(value for name, value in of.items() if name.endswith("}id"))
-        target = next(part.get("Target") for part in ElementTree.fromstring(targets) if part.get("Id") == key)
-        cells = parts.read(target[1:] if target.startswith("/") else f"xl/{target}")
-    return {(int(row) - 1, reduce(lambda n, letter: n * 26 + letter - 64, letters, 0) - 1): error.decode()
-            for letters, row, error in re.findall(ERROR, cells)}
+    try:
+        with zipfile.ZipFile(path) as parts:  # names in all the ways that calamine takes
+            names = {name.replace("\\", "/").lower(): name for name in parts.namelist()}
+            book, related = (ElementTree.fromstring(parts.read(names[name])) for name in (
+                "xl/workbook.xml", "xl/_rels/workbook.xml.rels"))
+            of = next(of for of in book.iter() if of.tag.endswith("}sheet") and of.get("name") == sheet)
+            key = next(value for name, value in of.items() if name.endswith("}id"))
+            target = next(part.get("Target") for part in related if part.get("Id") == key).lower()
+            text = parts.read(names[target[1:] if target.startswith("/") else f"xl/{target}"])
+    except (zipfile.BadZipFile, KeyError, StopIteration, ElementTree.ParseError):
+        return {}  # another kind of file, or one that only calamine can find its way in
+    found, row, column, value, error = {}, -1, -1, [], False
+    if not ERROR.search(text):
+        return found
+
+    def begin(name: str, attributes: dict[str, str]) -> None:
+        nonlocal row, column, error
+        match name.rpartition(":")[2]:
+            case "row":
+                row, column = int(attributes.get("r", row + 2)) - 1, -1
+            case "c":
+                letters = re.match("[A-Z]*", attributes.get("r", ""))[0]
+                column = reduce(lambda n, letter: n * 26 + ord(letter) - 64, letters, 0) - 1 if letters else column + 1
+                error = attributes.get("t") == "e"
+            case "v":
+                value.clear()
+
+    def end(name: str) -> None:
+        if error and name.rpartition(":")[2] == "v":
+            found[row, column] = "".join(value).strip()
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = begin, end, value.append
+    parser.Parse(text, True)
+    return found
 
 
 def as_its_format(source: Source, table: str, names: list[str], report_zone: str) -> Source:
@@ -385,16 +424,24 @@ def sample(rows: Rows, written: bool = False) -> list[list[str]]:
     """The first values of every column, as text, empty ones left out; those that were `written`: not a sheet's numbers."""
     cells = rows.select(*[Col(name).cast("VARCHAR") for name in rows.columns]).limit(SAMPLE_LINES).fetchall()
     typed = rows.columns.index(TYPED) if written and TYPED in rows.columns else None
-    return [[row[i].strip() for row in cells if row[i] and row[i].strip() and (typed is None or row[typed][i:i + 1] != "1")]
+    return [[row[i].strip() for row in cells if row[i] and row[i].strip() and (typed is None or row[typed][i:i + 1] == "0")]
             for i in range(len(rows.columns))]
+
+
+def texts_of(
+    rows: Rows, contract: Table, places: dict[str, int], kinds: Sequence[str], written: bool = False,
+) -> list[str]:
+    """The first texts of all columns of some kinds."""
+    seen = sample(rows, written)
+    return [text for column, i in places.items() if str(rows.types[i]) == "VARCHAR" and contract.columns[column] in kinds
+            for text in seen[i]]
 
 
 def canonical(rows: Rows, contract: Table, places: dict[str, int], source: Source, report_zone: str) -> Rows:
     """Rows in canonical columns and types, the first misread cell beside them, and Parquet's own number of a row."""
-    seen, kinds = sample(rows, written=True), [str(kind) for kind in rows.types]
-    numbers, dates = ([v for column, i in places.items() if kinds[i] == "VARCHAR" and contract.columns[column] in of
-                       for v in seen[i]] for of in (NUMBERS, (TIME,)))
-    decimal, formats = source.decimal or guess_decimal(numbers), guess_dates(dates, source.dayfirst)
+    kinds = [str(kind) for kind in rows.types]
+    decimal = source.decimal or guess_decimal(texts_of(rows, contract, places, NUMBERS, written=True))
+    formats = guess_dates(texts_of(rows, contract, places, (TIME,)), source.dayfirst)
     texts, values, unread = [], [], []
     for column, i in places.items():  # text is trimmed once; of what is typed, text is made only where it is asked for
         cell = Col(rows.columns[i])
@@ -407,11 +454,13 @@ def canonical(rows: Rows, contract: Table, places: dict[str, int], source: Sourc
             text = cell if was == "VARCHAR" else cell.cast("VARCHAR")
             zones = Const(report_zone if column in DAYS else source.timezone), Const(report_zone)
             number = Call("as_number", text, Const(number_pattern(decimal)), Const(decimal))
+            mark = Call("substr", Col(TYPED), Const(places[column] + 1), Const(1)) if TYPED in rows.columns else Const("")
             if TYPED in rows.columns:
-                typed = Call("substr", Col(TYPED), Const(places[column] + 1), Const(1)) == Const("1")
-                number = duckdb.CaseExpression(typed, text).otherwise(number)
+                number = duckdb.CaseExpression(mark == Const("1"), text).otherwise(number)
             if was in ("FLOAT", "DOUBLE"):
                 text = Call("nullif", text, Const("nan"))
+            if was == "TIMESTAMPTZ_NS":  # as pandas writes it
+                cell, was = cell.cast("TIMESTAMPTZ"), "TIMESTAMP WITH TIME ZONE"
             if column in DAYS and was == "TIMESTAMP WITH TIME ZONE":
                 value = Call("calendar_day", duckdb.CaseExpression(Call("isfinite", cell), cell), Const(source.timezone))
             elif kind == TIME and was.startswith(("TIMESTAMP", "DATE")):
@@ -431,6 +480,12 @@ def canonical(rows: Rows, contract: Table, places: dict[str, int], source: Sourc
             else:
                 whole = column in contract.people or (column in contract.dimensions and was in ("FLOAT", "DOUBLE"))
                 value = Call("as_id", text) if whole else text
+                if column in contract.key or column in contract.accepted or column in BARE:
+                    value = duckdb.CaseExpression(Call("is_filled", text), value)
+                if TYPED in rows.columns:  # an error is no text; a row that would be joined by it cannot be read
+                    value = duckdb.CaseExpression(mark != Const("e"), value)
+                    if column in contract.key and column not in contract.people or column in BARE:
+                        unread.append((mark == Const("e"), column, text))
             value = value.try_cast(kind)
             if kind != TEXT:
                 known = text.isnotnull() if column in contract.required else Call("is_filled", text)

@@ -4,7 +4,6 @@ import codecs
 import csv
 import hashlib
 import re
-from datetime import datetime
 from pathlib import Path
 
 from helpers.contracts import COUNT, FORMATS, MONEY, RATE, TABLES, TIME, read_yaml
@@ -133,16 +132,6 @@ def guess_dayfirst(values: list[str]) -> bool | None:
     if not days and not months:
         raise ValueError(f"{parts[0][0]!r} may be day/month or month/day; set dayfirst")
     return days
-
-
-def is_date(value: str, dayfirst: bool) -> bool:
-    """Whether a text begins with a day and a month in that order."""
-    if not (match := PARTS.match(value)):
-        return False
-    try:
-        return bool(datetime.strptime(match[0].replace(match[2], "/"), "%d/%m/%Y" if dayfirst else "%m/%d/%Y"))
-    except ValueError:
-        return False
 
 
 def guess_dates(values: list[str], dayfirst: bool | None) -> list[str]:

@@ -14,10 +14,12 @@ create or replace macro as_naive(written, formats) as case
         then timestamp '1899-12-30' + to_seconds(cast(round(try_cast(written as double) * 86400, 0) as bigint))
     else try_strptime(written, formats)
 end;
+create or replace macro begun_by(written) as
+    regexp_replace(regexp_extract(written, '^[0-9]{1,2}[./-][0-9]{1,2}[./-][0-9]{4}'), '[.-]', '/', 'g');
 -- what a date that is not ISO names first, where only one can be: 13/06/2025 the day, 06/13/2025 the month
 create or replace macro surely_first(written) as case
-    when regexp_matches(written, '^(1[3-9]|2[0-9]|3[01])[./-](0?[1-9]|1[0-2])[./-][0-9]{4}') then 'day'
-    when regexp_matches(written, '^(0?[1-9]|1[0-2])[./-](1[3-9]|2[0-9]|3[01])[./-][0-9]{4}') then 'month'
+    when try_strptime(begun_by(written), '%d/%m/%Y') is null and try_strptime(begun_by(written), '%m/%d/%Y') is not null then 'month'
+    when try_strptime(begun_by(written), '%m/%d/%Y') is null and try_strptime(begun_by(written), '%d/%m/%Y') is not null then 'day'
 end;
 create or replace macro as_time(written, zone, report_zone) as case
     when regexp_matches(written, ':[0-9][0-9](\.[0-9]+)? ?(Z|UTC|[+-][0-9][0-9](:?[0-9][0-9])?)$')
@@ -50,7 +52,8 @@ create or replace macro as_flag(written) as case
     when lower(written) in ('true', 't', 'yes', 'y', '1') then true when lower(written) in ('false', 'f', 'no', 'n', '0') then false
 end;
 create or replace macro as_id(written) as case
-    when length(written) < 5 and not is_filled(written) or written in ('#N/A', '#REF!', '#VALUE!', '#NAME?') then null
+    when length(written) < 5 and not is_filled(written) then null
+    when written like '#%' and regexp_matches(written, '^#(N/A|(REF|VALUE|DIV/0|NUM|NULL|SPILL|CALC|FIELD)!|NAME\?)$') then null
     when written like '%.0' then regexp_replace(written, '^([0-9]+)\.0$', '\1')
     else written
 end;

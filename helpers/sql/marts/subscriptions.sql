@@ -13,7 +13,8 @@ dated as (
     select
         s.* exclude (ended_at, valid_to, paused_at, past_due_since{% for name in dimensions %}, "{{ name }}"{% endfor %}),
         least(s.valid_to, v.next_from) as valid_to, v.next_from is null as is_last,
-        case when run.churn_moment = 'cancel' then least(s.canceled_at, s.ended_at) else s.ended_at end as ended_at,
+        -- a notice from before the start, as in a trial or ahead of an order, ends nothing that has begun
+        case when run.churn_moment = 'cancel' and s.canceled_at >= s.started_at then least(s.canceled_at, s.ended_at) else s.ended_at end as ended_at,
         case
             when run.mrr_includes_discounts and (s.discount_ends_at is null or run.finite_discounts = 'lower') then s.discount_amount
             else cast(0 as decimal(18, 4))

@@ -3,7 +3,7 @@ with told as (
     select
         *, case
             when rule = 'other currency than the report' then rule_value
-            when rule = 'cannot be read' then surely_first(rule_value)
+            when rule = 'cannot be read' and surely_first(rule_value) is not null then concat(surely_first(rule_value), ' ', file)
         end as kind
     from staged_rows
     where stage = 'rejected'
