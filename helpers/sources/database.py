@@ -25,11 +25,12 @@ def open_query(con: duckdb.DuckDBPyConnection, params: Params, table: str) -> tu
             if not (fields := list(answer.schema)):
                 raise ValueError("it answers with no columns; the query must be one select")
             own.register("answer", answer)
-            own.execute("create temporary table answered as from answer")  # a stream is read once
+            # a stream is read once, and its rows are numbered as they come: tables may be filled by several threads
+            own.execute("create temporary table answered as select *, row_number() over () - 1 as file_row_number from answer")
     except (adbc.Error, duckdb.Error, OSError, ValueError) as error:
         raise ReportError("the query failed", [explain(error, url, query, params.raw["sources"][table])]) from None
     rows, columns, problems = own.table("answered"), [], []
-    for field, name, kind in zip(fields, rows.columns, map(str, rows.types), strict=True):
+    for field, name, kind in zip(fields, rows.columns[:-1], map(str, rows.types[:-1]), strict=True):
         written, value = (field.metadata or {}).get(b"POSTGRESQL:type", b"blob").decode(), Col(name)
         if kind == "BLOB" or written == "money":  # money comes as cents, or what the server's locale has in their place
             problems.append(f"column {field.name!r} is of type {written}, which is not read; cast it to text or numeric")
@@ -38,7 +39,7 @@ def open_query(con: duckdb.DuckDBPyConnection, params: Params, table: str) -> tu
         columns.append(value.alias(f"column{len(columns) + 1}"))
     if problems:
         raise ReportError("types are not read", problems)
-    return rows.select(*columns), [field.name for field in fields], 0
+    return rows.select(*columns, Col("file_row_number")), [field.name for field in fields], 0
 
 
 @contextmanager
