@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from helpers import findings
-from helpers.metrics import cac, ltv, worth
+from helpers.metrics import acquisition, cac, ltv, worth
 from helpers.metrics.clv_models import revenue_by_month
 from helpers.metrics.members import Worth
 from helpers.models.intervals import Estimate
@@ -82,24 +82,24 @@ class TestReferrals:
 
     def test_a_month_of_life_is_worth_the_chance_of_one_more_such_customer(self):
         # 4 of 200 customer months; 1 + .5 + .25 months of life; each who comes is worth 87.5 − 17.5 before CAC
-        table, chance, value = worth.referrals(self.FOUND, self.MONTHS, stream(), 0.95)
+        table, chance, value = acquisition.referrals(self.FOUND, self.MONTHS, stream(), 0.95)
         assert table.values.tolist() == [[7, 80, 30, 3], [8, 120, 20, 1]]
         assert (chance.value, chance.n) == (0.02, 200) and value.value == pytest.approx(0.02 * 1.75 * 70)
         assert value.low / value.value == pytest.approx(chance.low / 0.02) and value.low < value.value < value.high
 
     def test_months_of_life_are_discounted_to_their_age(self):
         of = stream([100, 50], horizon=2, ages=np.array([0, 6]), annual_rate=0.21)
-        value = worth.referrals(self.FOUND, self.MONTHS, of, 0.95)[2].value
+        value = acquisition.referrals(self.FOUND, self.MONTHS, of, 0.95)[2].value
         assert value == pytest.approx(0.02 * (1 + 0.5 / 1.1) * (40 + 20 / 1.1))
 
     def test_who_are_worth_less_than_they_cost_make_it_a_loss(self):
-        value = worth.referrals(self.FOUND, self.MONTHS, stream(kept=60.0), 0.95)[2]
+        value = acquisition.referrals(self.FOUND, self.MONTHS, stream(kept=60.0), 0.95)[2]
         assert value.value == pytest.approx(0.02 * 1.75 * (87.5 - 105)) and value.low < value.value < value.high < 0
 
     def test_without_names_or_an_ltv_it_is_unknown(self):
-        table, chance, value = worth.referrals(self.FOUND.head(0), self.MONTHS, stream(), 0.95)
+        table, chance, value = acquisition.referrals(self.FOUND.head(0), self.MONTHS, stream(), 0.95)
         assert table.empty and np.isnan([chance.value, value.value]).all()
-        _, chance, value = worth.referrals(self.FOUND, self.MONTHS, UNKNOWN, 0.95)
+        _, chance, value = acquisition.referrals(self.FOUND, self.MONTHS, UNKNOWN, 0.95)
         assert chance.value == 0.02 and np.isnan(value.value)
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from scipy.special import ndtri, stdtrit
 
 from helpers.metrics import checks, share
 from helpers.metrics.cac import cac_of, of_all
-from helpers.models.intervals import wilson
+from helpers.metrics.worth import Stream, net
+from helpers.models.intervals import Estimate, pooled_rate, wilson
 
 NOBODY = "(unattributed)"
 NAMED = ["channel", "campaign"]  # the cuts that spend itself is recorded by
@@ -71,6 +75,38 @@ def spend_outside(spend: pd.DataFrame, months: pd.DataFrame, lag: int) -> tuple[
     """
     left = spend[~(spend["month"] + lag).isin(months["month"]) & (spend["loaded"] > 0)]
     return float(left["loaded"].sum()), left["month"].nunique()
+
+
+def referrals(
+    found: pd.DataFrame, months: pd.DataFrame, of: Stream, confidence: float
+) -> tuple[pd.DataFrame, Estimate, Estimate]:
+    """Table referrals, the chance to bring a new customer in a month, and what a customer brings so over its horizon, in money.
+
+    found, months : from `summaries/referrals` and `summaries/months`. The chance is pooled over the months, with what differs
+    between them; a month of life is worth chance × what one who is brought is worth before CAC, discounted to its age. Who is
+    brought by those is left out. NaN where nobody is named, or no LTV is known; the interval is that of the chance alone.
+    """
+    table = found.merge(months[["month", "active_start"]], on="month", how="left").rename(columns={"active_start": "customers"})
+    chance, worth = pooled_rate(table["brought"], table["customers"], confidence), net(replace(of, cac=0.0))
+    each = net(replace(of, revenue=of.curve, margin=1.0, kept=0.0, cac=0.0)) * worth if len(of.revenue) else np.nan
+    value = Estimate(chance.value * each, *sorted((chance.low * each, chance.high * each)), chance.n)
+    return table[["month", "customers", "new_customers", "brought"]], chance, value
+
+
+def referred(
+    table: pd.DataFrame, chance: Estimate, brought: Estimate, number: Callable[[float, str], str], currency: str
+) -> str:
+    """What `referrals` found, in a sentence."""
+    if table.empty:
+        return "Who brought whom is not known: referred_by of customers would tell."
+    told, both = table[["brought", "new_customers"]].sum(), ((chance, "share"), (brought, currency))
+    seen, worth = (f"{number(of.value, unit)} ({number(of.low, unit)} to {number(of.high, unit)})" for of, unit in both)
+    new, came = (number(told[name], "count") for name in ("new_customers", "brought"))
+    text = (f"Of {new} new customers of six months {came} were brought by another: a chance of {seen} in each of "
+            f"{number(chance.n, 'count')} customer months")
+    return f"{text}." if np.isnan(brought.value) else (
+        f"{text}, worth {worth} over the horizon. It is no rung: who is brought counts as a new customer, too, and may have "
+        "come without being brought.")
 
 
 def trial_conversions(trials: pd.DataFrame, confidence: float) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +12,7 @@ from helpers.contracts import read_yaml
 from helpers.metrics import checks
 from helpers.metrics.ltv import Margin, monthly_rate
 from helpers.metrics.members import Worth
-from helpers.models.intervals import Estimate, pooled_rate
+from helpers.models.intervals import Estimate
 
 
 @dataclass(frozen=True)
@@ -77,38 +76,6 @@ def member_streams(members: pd.DataFrame, company: Stream, found: dict[tuple[str
             company, ltv=of.ltv, revenue=of.revenue, curve=of.curve, ages=np.arange(len(of.curve)),
             cac=company.cac if row.dimension != "channel" and np.isnan(row.cac) else row.cac)
     return streams
-
-
-def referrals(
-    found: pd.DataFrame, months: pd.DataFrame, of: Stream, confidence: float
-) -> tuple[pd.DataFrame, Estimate, Estimate]:
-    """Table referrals, the chance to bring a new customer in a month, and what a customer brings so over its horizon, in money.
-
-    found, months : from `summaries/referrals` and `summaries/months`. The chance is pooled over the months, with what differs
-    between them; a month of life is worth chance × what one who is brought is worth before CAC, discounted to its age. Who is
-    brought by those is left out. NaN where nobody is named, or no LTV is known; the interval is that of the chance alone.
-    """
-    table = found.merge(months[["month", "active_start"]], on="month", how="left").rename(columns={"active_start": "customers"})
-    chance, worth = pooled_rate(table["brought"], table["customers"], confidence), net(replace(of, cac=0.0))
-    each = net(replace(of, revenue=of.curve, margin=1.0, kept=0.0, cac=0.0)) * worth if len(of.revenue) else np.nan
-    value = Estimate(chance.value * each, *sorted((chance.low * each, chance.high * each)), chance.n)
-    return table[["month", "customers", "new_customers", "brought"]], chance, value
-
-
-def referred(
-    table: pd.DataFrame, chance: Estimate, brought: Estimate, number: Callable[[float, str], str], currency: str
-) -> str:
-    """What `referrals` found, in a sentence."""
-    if table.empty:
-        return "Who brought whom is not known: referred_by of customers would tell."
-    told, both = table[["brought", "new_customers"]].sum(), ((chance, "share"), (brought, currency))
-    seen, worth = (f"{number(of.value, unit)} ({number(of.low, unit)} to {number(of.high, unit)})" for of, unit in both)
-    new, came = (number(told[name], "count") for name in ("new_customers", "brought"))
-    text = (f"Of {new} new customers of six months {came} were brought by another: a chance of {seen} in each of "
-            f"{number(chance.n, 'count')} customer months")
-    return f"{text}." if np.isnan(brought.value) else (
-        f"{text}, worth {worth} over the horizon. It is no rung: who is brought counts as a new customer, too, and may have "
-        "come without being brought.")
 
 
 def ladder(methods: pd.DataFrame, of: Stream, margin: Margin, costs: pd.DataFrame, brought: float) -> pd.DataFrame:
