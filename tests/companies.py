@@ -38,6 +38,7 @@ class Company:
     plans: dict[str, Plan]
     shock: float = 0.0  # standard deviation of a month's factor, lognormal with mean 1
     sigma: float = 0.5  # of the log of an account's MRR within its plan
+    paused: float = 0.0  # share of who is there that pays nothing
     lean: float = 0.0  # chance to leave is exp(−lean · z), z the standardised log of MRR
     customers: int = 6_000
     months: int = 36
@@ -69,6 +70,7 @@ COMPANIES = {
         {"monthly": Plan(0.6, FALLING, 40.0), "yearly": Plan(0.4, RENEWALS, 70.0, 12)}, shock=0.10, months=18),
     "heavy tails": Company(even(BETA_GEOMETRIC), shock=0.10, sigma=1.0, lean=0.25),
     "late book": Company(even(LATE), shock=0.10, months=60, seen=24),
+    "many paused": Company(even(BETA_GEOMETRIC), shock=0.10, paused=0.30),
 }
 
 FORECASTS = {  # books whose next twelve months are foretold: months of history, new customers a month, shock, spread of amounts
@@ -92,7 +94,7 @@ def truths(of: Company) -> dict[str, float]:
     new = {name: joined[name][:6].sum() for name in of.plans}
     factors = (1 + RATE) ** (-np.arange(H) / 12)
     worth = sum(new[name] * plan.amount * (plan.alive()[:H] @ factors) for name, plan in of.plans.items())
-    ltv_true = MARGIN * worth / sum(new.values())
+    ltv_true = MARGIN * (1 - of.paused) * worth / sum(new.values())
     return {
         "churn_rate_pooled": left / there,
         "lifetime_months_churn": there / left,
@@ -106,6 +108,8 @@ def value_sums(rng, of: Company, living: dict[str, int]) -> pd.DataFrame:
     rows = []
     for name, count in living.items():
         y = of.plans[name].amount * np.exp(of.sigma * rng.normal(size=count) - of.sigma**2 / 2)
+        if of.paused:
+            y[rng.random(count) < of.paused] = 0
         rows.append(("plan", name, count, y.sum(), count, y @ y, y.sum(), count))
     table = pd.DataFrame(rows, columns="dimension member customers sum_y sum_x sum_yy sum_xy sum_xx".split())
     whole = table.drop(columns=["dimension", "member"]).sum()

@@ -72,8 +72,8 @@ def value_table(rng, living: Mapping[str, int], amounts: Mapping[str, list]) -> 
     for plan, count in living.items():
         worth = np.asarray(amounts[plan], dtype=float)
         each = rng.multinomial(count, np.full(len(worth), 1 / len(worth)))
-        rows.append(("plan", plan, count, each @ worth, count, each @ worth**2, each @ worth, count))
-    names = ["dimension", "member", "customers", "sum_y", "sum_x", "sum_yy", "sum_xy", "sum_xx"]
+        rows.append(("plan", plan, count, each @ worth, count, count, each @ worth**2, each @ worth, count))
+    names = ["dimension", "member", "customers", "sum_y", "sum_x", "sum_active", "sum_yy", "sum_xy", "sum_xx"]
     table = pd.DataFrame(rows, columns=names)
     whole = table.drop(columns=["dimension", "member"]).sum()
     return pd.concat([table, pd.DataFrame([whole]).assign(dimension="all", member="all")], ignore_index=True)

@@ -199,6 +199,10 @@ ALIKE = {
     "marketing_spend": "period_start,period_end,channel,amount\n2024-01-01,2024-01-31,search,168\n",
     "costs": "month,category,amount\n2024-06-01,retention,5\n",
 }
+# The same of whom two are paused in June: there, so that S is as it was, at 8 a month instead of 10; who pays still pays 10.
+PAUSED = ALIKE | {"subscriptions": "\n".join(
+    f"{line},{'paused_at' if at == 0 else '2024-06-10' if at in (4, 5) else ''}"
+    for at, line in enumerate(ALIKE["subscriptions"].splitlines())) + "\n"}
 S = [1, 1, 11 / 12, 11 / 12, 10 / 12, 10 / 12]
 MONTHS = sum(s / DAY_RATE**t for t, s in enumerate(S))  # a month's pay of each month lived, discounted
 ALIKE_HAND = {
@@ -211,6 +215,14 @@ ALIKE_HAND = {
     "payback_months": 3,                                # 5, 10, 14.58
     "ltv_to_cac_realised": NONE,                        # nobody was acquired so long ago
     "acquisition_to_retention_cost_ratio": (168 / 120) / (5 / (120 + 110 + 110 + 100 + 100 + 100 - 120)),
+}
+
+PAUSED_HAND = {
+    "active_customers": (10, 8), "mrr": (100, 80), "mrr_paused": (0, 20), "arpa": (10, 10), "churn_rate_pooled": 2 / 54,
+    "ltv_arpu_lifetime": 270, "ltv_margin": 135,        # months of paying at what is paid
+    "ltv_horizon": 0.5 * 8 * 5.5, "ltv_discounted": 4 * MONTHS, "ltv": 4 * MONTHS, "ltv_net": (4 - 5 / 10) * MONTHS - 14,
+    "ltv_to_cac": 4 * MONTHS / 14, "max_cac": 4 * MONTHS / 3,
+    "payback_months": 4,                                # 4, 8, 11.67, 15.33
 }
 
 
@@ -262,6 +274,12 @@ def alike_metrics(tmp_path_factory, write_params):
     return metrics_of(prepared(folder, ALIKE, write_params, "2024-06", "UTC", horizon_months=6, gross_margin=0.5))
 
 
+@pytest.fixture(scope="module")
+def paused_metrics(tmp_path_factory, write_params):
+    folder = tmp_path_factory.mktemp("paused")
+    return metrics_of(prepared(folder, PAUSED, write_params, "2024-06", "UTC", horizon_months=6, gross_margin=0.5))
+
+
 def check(metrics: pd.DataFrame, name: str, hand, months: tuple[str, str]) -> None:
     before, now = hand if isinstance(hand, tuple) else (None, hand)
     for period, value in zip(months, (before, now), strict=True):
@@ -274,6 +292,11 @@ def check(metrics: pd.DataFrame, name: str, hand, months: tuple[str, str]) -> No
 @pytest.mark.parametrize("name", ODD_HAND)
 def test_a_metric_of_the_odd_dozen(name, odd_metrics):
     check(odd_metrics, name, ODD_HAND[name], ("2024-03", "2024-04"))
+
+
+@pytest.mark.parametrize("name", PAUSED_HAND)
+def test_a_metric_of_a_dozen_of_whom_two_are_paused(name, paused_metrics):
+    check(paused_metrics, name, PAUSED_HAND[name], ("2024-05", "2024-06"))
 
 
 @pytest.mark.parametrize("name", ALIKE_HAND)

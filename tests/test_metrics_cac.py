@@ -142,7 +142,7 @@ class TestByMember:
 
     FOUND = {
         ("channel", "a"): Worth(Estimate(20, 15, 25, 40), np.array([20, 10, 10, 99]), np.array([1, 0.5, 0.5, 0.5])),
-        ("channel", "b"): Worth(Estimate(np.nan, np.nan, np.nan, 29), remark="29 active customers; 30 are needed"),
+        ("channel", "b"): Worth(Estimate(np.nan, np.nan, np.nan, 29), remark="29 customers; 30 are needed"),
         ("plan", "p"): Worth(Estimate(20, 15, 25, 30), np.array([20, 10, 10, 99]), np.array([1, 0.5, 0.5, 0.5])),
     }
     WON = pd.Series({("channel", "a"): 8, ("channel", "(unattributed)"): 7, ("plan", "p"): 15, ("campaign", "x"): 15})
@@ -155,7 +155,7 @@ class TestByMember:
         table = self.table()
         assert table.index.to_list() == [("plan", "p"), ("channel", "(unattributed)"), ("channel", "a"), ("channel", "b")]
         assert table["customers"].to_list() == [30, 0, 40, 29] and table["new_customers"].to_list() == [15, 7, 8, 0]
-        assert table["remark"].to_list() == ["", "no active customer names it", "", "29 active customers; 30 are needed"]
+        assert table["remark"].to_list() == ["", "no active customer names it", "", "29 customers; 30 are needed"]
         assert table.loc["plan", "p"][["ltv", "ltv_low", "ltv_high"]].to_list() == [20, 15, 25]
         columns = ["customers", "ltv", "ltv_low", "ltv_high", "cac", "ltv_to_cac", "payback_months"]
         assert table.columns[:7].to_list() == columns
@@ -178,7 +178,7 @@ class TestByMember:
             assert found == pytest.approx(wanted, nan_ok=True), below
             assert (row["customers"], row["new_customers"]) == (40, 8)
         hidden = cac.shown(table, 41).set_index("member")["remark"]
-        assert hidden["a"] == "hidden: fewer than 41 customers" and hidden["b"].startswith("29 active")
+        assert hidden["a"] == "hidden: fewer than 41 customers" and hidden["b"].startswith("29 customers")
 
     def test_together_is_weighted_by_new_customers_and_says_how_many_are_known(self):
         members = pd.DataFrame({"dimension": "channel", "member": list("abc"), "ltv": [10, 40, np.nan],

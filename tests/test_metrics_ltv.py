@@ -51,20 +51,20 @@ REVENUE = ltv.Margin(1.0, "revenue", "")
 class TestFormulas:
     @pytest.mark.parametrize(("arpa", "churn", "worth"), [(5, 0.06, 83.33), (20, 0.04, 500.0)])
     def test_value_a_month_over_churn(self, arpa, churn, worth):
-        rows = ltv_cac.classic_methods(months(), known(churn), {ALL: known(arpa)}, REVENUE, False)
+        rows = ltv_cac.classic_methods(months(), known(churn), known(arpa), REVENUE, False)
         assert [name for name, *_ in rows] == ["ltv_arpu_lifetime", "ltv_margin"]
         assert rows[0][1].value == pytest.approx(worth, abs=0.005)
 
     def test_order_value_frequency_and_lifetime_are_50_and_4_a_year_and_3_years(self):
         # 3 active, an order of 50 a month: 12 orders ÷ 3 = 4 a year; churn 1/36: 3 years; 50 · 4 · 3 = 600
         book = months(active_end=3, orders=1, orders_known=1, revenue=50)
-        rows = ltv_cac.classic_methods(book, known(1 / 36), {ALL: known(50 / 3)}, REVENUE, True)
+        rows = ltv_cac.classic_methods(book, known(1 / 36), known(50 / 3), REVENUE, True)
         assert rows[1][0] == "ltv_aov_frequency_lifetime" and rows[1][1].value == pytest.approx(600)
 
     def test_margin_times_lifetime_value(self):
         # 40 · 4 a year = 13.33 a month, 36 months, 60 % margin: 288
         margin = ltv.Margin(0.6, "gross_margin", "given")
-        rows = ltv_cac.classic_methods(months(), known(1 / 36), {ALL: known(40 / 3)}, margin, False)
+        rows = ltv_cac.classic_methods(months(), known(1 / 36), known(40 / 3), margin, False)
         name, value, basis, how = rows[-1]
         assert (name, basis, how) == ("ltv_margin", "gross_margin", "given") and value.value == pytest.approx(288)
 
@@ -93,12 +93,12 @@ class TestFormulas:
         book = ltv.lifetimes(churn, ltv.select(halved(), ALL), naive(), horizon=3, confidence=0.95)
         life = book[0][1]
         assert np.isnan(life.value) and np.isnan(life.high) and life.low == pytest.approx(1 / churn.high)
-        worth = ltv_cac.classic_methods(months(), churn, {ALL: known(20)}, REVENUE, False)[0][1]
+        worth = ltv_cac.classic_methods(months(), churn, known(20), REVENUE, False)[0][1]
         assert np.isnan(worth.value) and worth.low == pytest.approx(20 / churn.high)
 
     def test_order_value_and_value_a_month_are_one_method_where_every_sale_has_a_customer(self):
         book = months(active_end=[3, 4] * 6, orders=[5, 7] * 6, orders_known=[5, 7] * 6, revenue=[110, 90] * 6)
-        worth = {ALL: Estimate(1200 / 42, 20, 40, 10)}  # revenue of the year ÷ Σ active
+        worth = Estimate(1200 / 42, 20, 40, 10)  # revenue of the year ÷ Σ active
         rows = ltv_cac.classic_methods(book, known(0.05), worth, REVENUE, True)
         assert vars(rows[1][1]) == pytest.approx(vars(rows[0][1]))
         strangers = book.assign(orders=[10, 14] * 6, revenue=[220, 180] * 6)  # as much again without a customer
@@ -175,6 +175,15 @@ class TestMonths:
             "dimension", "member", "customers", "sum_y", "sum_x", "sum_yy", "sum_xy", "sum_xx"])
         found = ltv.value_a_month(sums, confidence=0.95)[("plan", "pro")]
         assert [found.value, found.high - found.value, found.n] == pytest.approx([10, 6.4962, 4], rel=1e-4)
+
+    def test_arpa_is_that_of_who_pays_and_has_the_interval_of_those_alone(self):
+        # the four above, and two who are paused: they count in the value a month alone, 40 ÷ 6
+        sums = pd.DataFrame([("all", "all", 6, 40, 6, 4, 450, 40, 6)], columns=[
+            "dimension", "member", "customers", "sum_y", "sum_x", "sum_active", "sum_yy", "sum_xy", "sum_xx"])
+        found = ltv.arpa(sums, 0.95)
+        assert [found.value, found.high - found.value, found.n] == pytest.approx([10, 6.4962, 4], rel=1e-4)
+        assert ltv.value_a_month(sums, confidence=0.95)[ALL].value == pytest.approx(40 / 6)
+        assert np.isnan(ltv.arpa(sums.head(0), 0.95).value)                      # nobody is known
 
 
 class TestLifetimes:
@@ -273,8 +282,8 @@ class TestHorizon:
 def summaries(**changes):
     """Subscriptions: ARPA 10, 60 customers; 40 new in each of 18 months, for 400 a month. S = 1, .5, .5."""
     spend = {"month": np.arange(24295, 24313), "channel": "search", "media": 400, "loaded": 800, "new_customers": 40}
-    worth = pd.DataFrame([(*ALL, 60, 600, 60, 6000, 600, 60)], columns=[
-        "dimension", "member", "customers", "sum_y", "sum_x", "sum_yy", "sum_xy", "sum_xx"])
+    worth = pd.DataFrame([(*ALL, 60, 600, 60, 60, 6000, 600, 60)], columns=[
+        "dimension", "member", "customers", "sum_y", "sum_x", "sum_active", "sum_yy", "sum_xy", "sum_xx"])
     costs = pd.DataFrame(columns=["month", *ltv.DIRECT, "retention", "revenue"], dtype=float)
     return {
         "months": months(18, acquired=40, active_start=60, active_end=60, mrr_end=600, churned=3), "survival": halved(),

@@ -12,7 +12,7 @@ from helpers.params import Policy
 
 ALL, P, Q = ("all", "all"), ("plan", "p"), ("plan", "q")
 EVEN = pd.DataFrame({"moves": True, "churned": 3, "in_month_churn": 0, "active_start": 60}, index=range(6))
-COLUMNS = ["month", "events", "censored", "entered", "paying", "mrr", "mrr_squared", "new_customers"]
+COLUMNS = ["month", "events", "censored", "entered", "there", "mrr", "mrr_squared", "new_customers"]
 
 
 def cell(member: str, plan: str, people: int, gone: int, *, price: float, new: int, dimension: str = "channel"):
@@ -28,9 +28,9 @@ def book(*cells):
     split = pd.concat(cells, ignore_index=True)
     cuts = [split, split.assign(dimension="plan", member=split["plan_id"]), split.assign(dimension="all", member="all")]
     ends = pd.concat(cuts).groupby(["dimension", "member", "month"], as_index=False)[["events", "censored", "entered"]].sum()
-    sums = pd.concat(cuts).groupby(["dimension", "member"])[["paying", "mrr", "mrr_squared"]].sum().astype(float)
+    sums = pd.concat(cuts).groupby(["dimension", "member"])[["there", "mrr", "mrr_squared"]].sum().astype(float)
     sums = sums.reset_index().rename(columns={"mrr": "sum_y", "mrr_squared": "sum_yy"})
-    sums = sums.assign(customers=sums["paying"], sum_x=sums["paying"], sum_xx=sums["paying"], sum_xy=sums["sum_y"])
+    sums = sums.assign(customers=sums["there"], sum_x=sums["there"], sum_xx=sums["there"], sum_xy=sums["sum_y"])
     return split, ends, ltv.value_a_month(sums, confidence=0.95)
 
 
@@ -98,7 +98,7 @@ def test_hazards_are_compared_age_by_age():
     old = cell("old", "p", 10, 0, price=10, new=1)
     old.loc[0, ["month", "entered"]] = [1, 10]
     old.loc[1, ["month", "events"]] = [2, 5]
-    old.loc[2, ["censored", "paying", "mrr", "mrr_squared"]] = [5, 5, 50, 500]
+    old.loc[2, ["censored", "there", "mrr", "mrr_squared"]] = [5, 5, 50, 500]
     found = worth(*book(young, old), horizon_months=2)
     # at age 1: 20 of 30 left, at age 2: 5 of 20 (10 young at risk, 10 old): old would have had 2.5 and had 5, θ = 2: all go
     assert found["channel", "old"].curve[1] == 0
@@ -150,7 +150,7 @@ def test_why_a_member_has_no_ltv(two_plans):
     split, ends, value = two_plans
     fits = dict.fromkeys([ALL, P, Q, ("channel", "a")], Sbg(1.0, 1.0))
     found = worth(split, ends, value, fits=fits, min_customers=26)
-    assert found["channel", "a"].remark == "25 active customers; 26 are needed" and np.isnan(found["channel", "a"].ltv.value)
+    assert found["channel", "a"].remark == "25 customers; 26 are needed" and np.isnan(found["channel", "a"].ltv.value)
     assert found["channel", "a"].ltv.n == 25
     assert worth(split, ends, value, fits=fits, min_customers=25)["channel", "a"].remark == ""
     assert worth(split, ends, value, fits=fits)["channel", "b"].remark == "fewer than 5 departures"
@@ -188,7 +188,7 @@ def simulated(rng, haste) -> tuple:
             joined = np.full(40, round(25 * share))
             gone, there = (of[0] for of in spells(rng, np.full(40, haste[member] * hazard), joined, 1))
             prices = [amount * rng.lognormal(-0.125, 0.5, int(n)) for n in there]
-            one = pd.DataFrame({"month": range(41), "events": gone, "censored": there, "entered": 0, "paying": there,
+            one = pd.DataFrame({"month": range(41), "events": gone, "censored": there, "entered": 0, "there": there,
                                 "mrr": [p.sum() for p in prices], "mrr_squared": [p @ p for p in prices], "new_customers": 0})
             one.loc[0, ["entered", "new_customers"]] = [joined.sum(), joined[:6].sum()]
             cells.append(one.assign(dimension="channel", member=member, plan_id=plan))
@@ -225,9 +225,9 @@ def test_the_split_adds_up_to_survival_value_and_new_customers(demo_book):
     survival = frames["survival"].query("dimension not in ['all', 'plan']").groupby(ages)[counts].sum()
     mine = split.groupby(ages)[counts].sum()
     assert mine[mine.any(axis=1)].equals(survival.sort_index()[survival.sort_index().any(axis=1)]) and len(survival) > 100
-    sums = split.groupby(by)[["paying", "mrr", "mrr_squared"]].sum().astype(float)
+    sums = split.groupby(by)[["there", "mrr", "mrr_squared"]].sum().astype(float)
     value = frames["customer_value"].query("dimension not in ['all', 'plan']").set_index(by).astype(float)
-    assert sums["paying"].to_dict() == pytest.approx(value["customers"].to_dict())
+    assert sums["there"].to_dict() == pytest.approx(value["customers"].to_dict())
     assert sums["mrr"].to_dict() == pytest.approx(value["sum_y"].to_dict())
     assert sums["mrr_squared"].to_dict() == pytest.approx(value["sum_yy"].to_dict())
     won = frames["cac_by"].query("dimension in ['channel', 'segment', 'country'] and member != '(unattributed)'")

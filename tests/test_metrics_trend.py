@@ -19,7 +19,7 @@ from helpers.params import LtvCac, Policy
 
 LAST = 24306  # 2025-06
 CELL = {"plan_id": "p", "term": 1, "started_month": LAST - 10, "is_new": True, "observed": 10, "entered": 0, "end_age": np.nan,
-        "ended_for": np.nan, "back": 0, "people": 1, "paying": 0, "mrr": 0.0, "mrr_squared": 0.0, "paying_both": 0,
+        "ended_for": np.nan, "back": 0, "people": 1, "there": 0, "mrr": 0.0, "mrr_squared": 0.0, "there_both": 0,
         "mrr_now": 0.0, "mrr_then": 0.0, "mrr_product": 0.0}
 
 
@@ -90,7 +90,7 @@ class TestStood:
 
 class TestWithinCells:
     # two customers of one cell pay 10 and 30 now; before, 20 and 40 (with the mean) or 40 and 20 (against it)
-    NOW = cells({"people": 2, "paying": 2, "mrr": 40, "mrr_squared": 1000, "paying_both": 2, "mrr_now": 40, "mrr_then": 40,
+    NOW = cells({"people": 2, "there": 2, "mrr": 40, "mrr_squared": 1000, "there_both": 2, "mrr_now": 40, "mrr_then": 40,
                  "mrr_product": 1000})
 
     def spread(self, **changes):
@@ -106,7 +106,7 @@ class TestWithinCells:
 
     def test_what_others_paid_is_beside_it(self):
         # 20 and 40 before, by customers who have left: nothing in common
-        found = self.spread(mrr=60, mrr_squared=2000, paying_both=0, mrr_now=0, mrr_then=0, mrr_product=0)
+        found = self.spread(mrr=60, mrr_squared=2000, there_both=0, mrr_now=0, mrr_then=0, mrr_product=0)
         assert found == pytest.approx([0, 200**0.5], abs=1e-5)
 
     def test_customers_who_pay_alike_have_none(self):
@@ -300,7 +300,7 @@ class TestSimulated:
             paying = (start <= LAST - back) & ~(people["ended_for"] >= back)
             now = ~(people["ended_for"] >= 0) & paying
             one = people.assign(
-                back=back, people=1, paying=paying, mrr=price * paying, mrr_squared=price**2 * paying, paying_both=now,
+                back=back, people=1, there=paying, mrr=price * paying, mrr_squared=price**2 * paying, there_both=now,
                 mrr_now=price * now, mrr_then=price * now, mrr_product=price**2 * now)
             parts.append(one.groupby([*key, "back"], as_index=False, dropna=False).sum())
         spells = pd.concat(parts, ignore_index=True)
@@ -308,11 +308,11 @@ class TestSimulated:
         for back in (0, 1):
             alive = spells[spells["back"] == back].assign(dimension="plan", member=lambda of: of["plan_id"])
             rows = pd.concat([alive, alive.assign(dimension="all", member="all")]).groupby(["dimension", "member"])
-            rows = rows[["paying", "mrr", "mrr_squared"]].sum().reset_index()
+            rows = rows[["there", "mrr", "mrr_squared"]].sum().reset_index()
             sums.append(pd.DataFrame({
-                "month": LAST - back, "dimension": rows["dimension"], "member": rows["member"], "customers": rows["paying"],
-                "sum_y": rows["mrr"], "sum_x": rows["paying"], "sum_yy": rows["mrr_squared"], "sum_xy": rows["mrr"],
-                "sum_xx": rows["paying"]}))
+                "month": LAST - back, "dimension": rows["dimension"], "member": rows["member"], "customers": rows["there"],
+                "sum_y": rows["mrr"], "sum_x": rows["there"], "sum_yy": rows["mrr_squared"], "sum_xy": rows["mrr"],
+                "sum_xx": rows["there"]}))
         months = pd.DataFrame({"month": [LAST - 1, LAST], "period": ["2025-05", "2025-06"], "moves": True, "acquired": 50,
                                "active_start": 900, "churned": 40, "in_month_churn": 0})
         return {"spells_back": spells, "worth_by_month": pd.concat(sums), "months": months,

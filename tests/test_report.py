@@ -146,7 +146,7 @@ class TestDemo:
         to_keep = costs.tail(6)["retention"].sum() / (mrr["end"] - mrr["new"])
         plain = {
             "gross_margin": margin,
-            "arpa": all_of["sum_y"] / all_of["sum_x"],
+            "arpa": all_of["sum_y"] / all_of["sum_active"],
             "ltv_arpu_lifetime": own["numerator"] / own["denominator"],
             "ltv_margin": margin * own["numerator"] / own["denominator"],
             "ltv_net": ladder.query("label == 'revenue' or kind == 'change'")["value"].sum(),

@@ -194,14 +194,15 @@ def test_cohorts_by_age(company):
 
 def test_what_a_customer_brings_a_month(company):
     if "subs" in vars(company):
-        y = paying.mrr_at(company.subs, company.as_of)["mrr"]
-        x = (y > 0).astype("int64")
+        there = paying.mrr_at(company.subs, company.as_of)         # who pays or is paused
+        y, x, active = there["mrr"], there["mrr"] * 0 + 1, (there["mrr"] > 0).astype("int64")
     else:
         year = company.lines[company.lines["at"] >= company.as_of - pd.DateOffset(months=12)]
         y = year.groupby("customer_id")["revenue"].sum()
         x = pd.concat([buying.active_at(company.lines, end).to_series() for end in company.ends[-12:]]).value_counts()
-    ours, twin = company.book.frame("summaries/customer_value"), lifetimes.worth(y, x, company.groups)
-    exact = ["dimension", "member", "customers", "sum_y", "sum_x", "sum_xx"]
+        active = x
+    ours, twin = company.book.frame("summaries/customer_value"), lifetimes.worth(y, x, active, company.groups)
+    exact = ["dimension", "member", "customers", "sum_y", "sum_x", "sum_active", "sum_xx"]
     assert_equal(ours[exact], twin[exact])
     assert_equal(ours, twin, rtol=0, atol=ROUNDED)
 

@@ -84,11 +84,18 @@ def revenue_metrics(months: pd.DataFrame, *, currency: str, subscriptions: bool,
 
 
 def value_a_month(sums: pd.DataFrame, *, confidence: float) -> dict[tuple[str, str], Estimate]:
-    """a of each dimension and member: revenue (or MRR) per active customer and month, linearised over customers."""
+    """a of each dimension and member, linearised over customers: MRR per customer who is there, paying or paused, as S(t)
+    counts them; of sales revenue per active customer and month."""
     return {
         (r.dimension, r.member): ratio_of_sums(r.customers, r.sum_y, r.sum_x, r.sum_yy, r.sum_xy, r.sum_xx, confidence)
         for r in sums.itertuples()
     }
+
+
+def arpa(sums: pd.DataFrame, confidence: float) -> Estimate:
+    """MRR per paying customer at the month end, linearised over them. sums : `summaries/customer_value` of subscriptions."""
+    paying, mrr, squared = select(sums, ("all", "all"))[["sum_active", "sum_y", "sum_yy"]].sum()
+    return ratio_of_sums(int(paying), mrr, paying, squared, mrr, paying, confidence)
 
 
 def estimable(lifetimes: pd.DataFrame, ends: pd.DataFrame, report_month: int) -> str:

@@ -91,7 +91,10 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
         )
 
     future = ahead(policy.horizon_months, margin.value)
-    methods = classic_methods(months, churn, worth, margin, transactions) + [
+    each = worth.get(("all", "all"), ltv.UNKNOWN)
+    if subscriptions:
+        each = ltv.arpa(tables["customer_value"], confidence)
+    methods = classic_methods(months, churn, each, margin, transactions) + [
         ("ltv_horizon", future.plain, margin.basis, future.method),
         ("ltv_discounted", future.discounted, margin.basis, future.method),
     ]
@@ -181,13 +184,12 @@ def holdout_ratios(holdout: pd.DataFrame) -> pd.DataFrame:
     return table.drop(columns="actual").div(table["actual"].where(table["actual"] > 0), axis=0)
 
 
-def classic_methods(months, churn, worth, margin, transactions: bool) -> list[tuple]:
+def classic_methods(months, churn, each, margin, transactions: bool) -> list[tuple]:
     """The LTVs that multiply averages: ARPU × lifetime, order value × frequency × lifetime, and the first with margin."""
-    whole = worth.get(("all", "all"), ltv.UNKNOWN)
-    plain = product([whole], [churn])
+    plain = product([each], [churn])
     rows = [("ltv_arpu_lifetime", plain, "revenue", "constant churn")]
     if transactions and months.tail(12)["orders"].sum():
-        orders = product([ltv.order_value_times_frequency(months, whole)], [churn])
+        orders = product([ltv.order_value_times_frequency(months, each)], [churn])
         rows.append(("ltv_aov_frequency_lifetime", orders, "revenue", "constant churn"))
     return rows + [("ltv_margin", ltv.scale(plain, margin.value), margin.basis, margin.method)]
 

@@ -20,8 +20,8 @@ ALL, ONE = ("all", "all"), Estimate(1.0, 1.0, 1.0, 1)
 
 @dataclass(frozen=True)
 class Worth:
-    """LTV of a new customer, whose n are the member's active customers; in each month of life (one beyond the horizon, where
-    the curve goes there) what it brings and the share still there; or why nothing is known."""
+    """LTV of a new customer, whose n are the member's customers who are there; in each month of life (one beyond the horizon,
+    where the curve goes there) what it brings and the share still there; or why nothing is known."""
 
     ltv: Estimate
     revenue: np.ndarray = field(default_factory=lambda: np.zeros(0))
@@ -61,7 +61,7 @@ def worth_by(tables, fits, value, *, margin: float, policy, reason: str, split=N
         n, worth = value[key].n, Worth(ltv.UNKNOWN)
         remark = reason or ("" if key in fits else f"fewer than {policy.min_events} departures")
         if n < policy.min_customers and not reason:
-            remark = f"{n} active customers; {policy.min_customers} are needed"
+            remark = f"{n} customers; {policy.min_customers} are needed"
         if not remark:
             own = measured.get(key) or ([(1.0, standard(tables["survival"], key, fits, value, policy))], 1.0, ONE, 0.0)
             worth = mixed(*own, shared=shared, margin=margin, policy=policy)
@@ -81,31 +81,31 @@ def standard(ends: pd.DataFrame, key: tuple[str, str], fits, value, policy) -> S
 def by_plans(split: pd.DataFrame, ends: pd.DataFrame, fits, value, policy) -> dict[tuple[str, str], tuple]:
     """Members as `mixed` takes them, by the plans of their customers: indirect standardisation (Breslow and Day 1987).
 
-    The mix is that of the new customers of six months, of who pays where there are none. θ : the member's ends ÷ those that
-    its plans' hazards would have had. ρ : its MRR ÷ what its customers would pay at their plans' means. A plan too small for
-    a curve and value of its own has those of all, as in the headline.
+    The mix is that of the new customers of six months, of who is there where there are none. θ : the member's ends ÷ those that
+    its plans' hazards would have had. ρ : its MRR ÷ what its customers who are there would pay at their plans' means. A plan
+    too small for a curve and value of its own has those of all, as in the headline.
     """
     plans = {plan: ltv.own_or_all(("plan", plan), value, fits, policy.min_customers) for plan in split["plan_id"].unique()}
     standards = {key: standard(ends, key, fits, value, policy) for key in {*plans.values()}}
     names = ["dimension", "member", "plan_id"]
     hazards = pd.DataFrame({plan: pd.Series(standards[key].hazards) for plan, key in plans.items()}).fillna(0).T
     moved = split.assign(come=split["entered"] - split["events"] - split["censored"])
-    there = moved.pivot_table(index=names, columns="month", values="come", aggfunc="sum", fill_value=0)
-    there = there.reindex(columns=hazards.columns, fill_value=0).cumsum(axis=1).shift(axis=1, fill_value=0)
-    of_plan = there.index.get_level_values("plan_id")
-    sums = split.groupby(names)[["events", "paying", "mrr", "mrr_squared", "new_customers"]].sum().astype(float)
-    sums = sums.assign(expected=(there * hazards.loc[of_plan].to_numpy()).sum(axis=1), key=of_plan.map(plans))
+    at_risk = moved.pivot_table(index=names, columns="month", values="come", aggfunc="sum", fill_value=0)
+    at_risk = at_risk.reindex(columns=hazards.columns, fill_value=0).cumsum(axis=1).shift(axis=1, fill_value=0)
+    of_plan = at_risk.index.get_level_values("plan_id")
+    sums = split.groupby(names)[["events", "there", "mrr", "mrr_squared", "new_customers"]].sum().astype(float)
+    sums = sums.assign(expected=(at_risk * hazards.loc[of_plan].to_numpy()).sum(axis=1), key=of_plan.map(plans))
     a = sums["key"].map({key: of.value.value for key, of in standards.items()})
-    sums = sums.assign(x=a * sums["paying"], xx=a**2 * sums["paying"], xy=a * sums["mrr"])
+    sums = sums.assign(x=a * sums["there"], xx=a**2 * sums["there"], xy=a * sums["mrr"])
     everybody, found = ltv.select(ends, ALL)["events"].sum(), {}
     for key, part in sums.groupby(names[:2]):
         of = part.drop(columns="key").sum()
         if of["expected"] and of["events"] and of["x"]:
-            rho = ratio_of_sums(of["paying"], of["mrr"], of["x"], of["mrr_squared"], of["xy"], of["xx"], policy.confidence)
-            alone = np.sqrt(max(0.0, 1 - of["paying"] / value[ALL].n))  # it is a part of what it is measured by
+            rho = ratio_of_sums(of["there"], of["mrr"], of["x"], of["mrr_squared"], of["xy"], of["xx"], policy.confidence)
+            alone = np.sqrt(max(0.0, 1 - of["there"] / value[ALL].n))  # it is a part of what it is measured by
             rho = Estimate(rho.value, *(rho.value + alone * (bound - rho.value) for bound in (rho.low, rho.high)), rho.n)
             error = ndtri(0.5 + policy.confidence / 2) * np.sqrt(max(0.0, 1 / of["events"] - 1 / everybody))
-            people = part.groupby("key")["new_customers" if of["new_customers"] else "paying"].sum()
+            people = part.groupby("key")["new_customers" if of["new_customers"] else "there"].sum()
             mix = [(w, standards[name]) for name, w in (people[people > 0] / people.sum()).items()]
             found[key] = mix, of["events"] / of["expected"], rho, error
     return found

@@ -164,7 +164,7 @@ def redraw(past: Past, cells: pd.DataFrame, back: int, month: int, policy):
     watched, ended, fresh = (of.to_numpy(float) for of in (seen["watched"], seen["ended"], newcomers(cells, month)))
     lives, t = row * ages + seen["month"].clip(lower=0).to_numpy(), np.arange(1, ages)
     comes = row * ages + seen["entered"].to_numpy()
-    mrr, paying = ((seen[name] / seen["people"]).to_numpy(float) for name in ("mrr", "paying"))
+    mrr, there = ((seen[name] / seen["people"]).to_numpy(float) for name in ("mrr", "there"))
     fits = [past.fits.get(of) for of in key]
     curved = np.array([isinstance(of, Sbg) and of.covariance is not None for of in fits])
     alpha, beta = np.array([(of.alpha, of.beta) if steps else (1, 1) for of, steps in zip(fits, curved, strict=True)]).T
@@ -179,8 +179,8 @@ def redraw(past: Past, cells: pd.DataFrame, back: int, month: int, policy):
         return np.vstack([sums, sums.sum(axis=0)])
 
     def risks(people):
-        there = people * watched
-        return add(lives, there * ended)[:, 1:], (add(comes, there) - add(lives, there)).cumsum(axis=1)[:, :-1]
+        seen = people * watched
+        return add(lives, seen * ended)[:, 1:], (add(comes, seen) - add(lives, seen)).cumsum(axis=1)[:, :-1]
 
     def level(d, n):
         return (d.sum(axis=1) / (n * fitted).sum(axis=1))[:, None]
@@ -197,7 +197,7 @@ def redraw(past: Past, cells: pd.DataFrame, back: int, month: int, policy):
         new = add(row, people * fresh, 1)[:, 0] / max((people * fresh).sum(), 1)
         share = np.append(np.where(small[:-1], 0, new[:-1]), 0)
         share[-1] = 1 - share.sum()
-        worth = (add(row, people * mrr, 1)[:, 0] + np.append(noise, noise.sum())) / add(row, people * paying, 1)[:, 0]
+        worth = (add(row, people * mrr, 1)[:, 0] + np.append(noise, noise.sum())) / add(row, people * there, 1)[:, 0]
         found = np.array([share, worth, 1 + (1 - hazard).cumprod(axis=1) @ factors, past.factors[-1]])
         return np.where(small, np.nan, found)
 
@@ -207,12 +207,12 @@ def redraw(past: Past, cells: pd.DataFrame, back: int, month: int, policy):
 def within_cells(part: pd.DataFrame, now: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """By plan, how MRR less its mean spreads within cells (a standard deviation): along with this month's, and beside it."""
     def rest(of):
-        sums = of.groupby("plan_id")[["mrr", "paying"]].transform("sum")
-        a = sums["mrr"] / sums["paying"].clip(lower=1)
-        return a, of["mrr"] - a * of["paying"], of["mrr_squared"] - 2 * a * of["mrr"] + a**2 * of["paying"]
+        sums = of.groupby("plan_id")[["mrr", "there"]].transform("sum")
+        a = sums["mrr"] / sums["there"].clip(lower=1)
+        return a, of["mrr"] - a * of["there"], of["mrr_squared"] - 2 * a * of["mrr"] + a**2 * of["there"]
 
     (a, left, own), (b, left_now, own_now) = rest(part), rest(now)
-    both = part["mrr_product"] - b * part["mrr_then"] - a * part["mrr_now"] + a * b * part["paying_both"]
+    both = part["mrr_product"] - b * part["mrr_then"] - a * part["mrr_now"] + a * b * part["there_both"]
     pairs = ((own, left**2), (own_now, left_now**2), (both, left * left_now))
     own, own_now, both = ((of - taken / part["people"]).groupby(part["plan_id"]).sum().to_numpy() for of, taken in pairs)
     along = np.divide(both, np.sqrt(own_now.clip(0)), out=np.zeros_like(both), where=own_now > 0)

@@ -49,12 +49,12 @@ def cohorts(started: pd.Series, active: dict, revenue: dict, mrr: dict) -> pd.Da
     return pd.DataFrame(rows, columns=["cohort", "age", "customers", "active", "revenue", "mrr"])
 
 
-def worth(y: pd.Series, x: pd.Series, groups: dict[str, pd.Series]) -> pd.DataFrame:
-    """Sums and products of what customers brought (y) and their active months (x), by dimension and member."""
-    both, parts = pd.DataFrame({"y": y, "x": x}).fillna(0).query("x != 0 or y != 0"), []
-    products = both.assign(yy=both["y"] ** 2 / 10_000, xy=both["x"] * both["y"], xx=both["x"] ** 2)
+def worth(y: pd.Series, x: pd.Series, active: pd.Series, groups: dict[str, pd.Series]) -> pd.DataFrame:
+    """Sums and products of what customers brought (y) and their months there (x; active of them), by dimension and member."""
+    both, parts = pd.DataFrame({"y": y, "x": x, "active": active}).fillna(0).query("x != 0 or y != 0"), []
+    products = both.assign(yy=both["y"] ** 2 / 10_000, xy=both["x"] * both["y"], xx=both["x"] ** 2)[["y", "x", "active", "yy", "xy", "xx"]]
     for dimension, member in groups.items():
-        sums = products.groupby(member.reindex(products.index)).sum() / [10_000, 1, 10_000, 10_000, 1]
+        sums = products.groupby(member.reindex(products.index)).sum() / [10_000, 1, 1, 10_000, 10_000, 1]
         sums = sums.add_prefix("sum_")
         sums.insert(0, "customers", products.groupby(member.reindex(products.index)).size())
         parts.append(sums.rename_axis("member").reset_index().assign(dimension=dimension))
