@@ -80,15 +80,15 @@ def test_who_leaves_sooner_than_others_on_the_plan_is_worth_less():
     assert found["channel", "fast"].ltv.value == pytest.approx(0.5 * 10 * (1 + 0.5 + 0.5))
     assert found["channel", "slow"].ltv.value == pytest.approx(0.5 * 10 * (1 + 5 / 6 + 5 / 6))
     # a month beyond the horizon the sBG (α = β = 1) has a hazard of 1/4 at month 3; revenue is before the margin
-    assert found["channel", "fast"].curve[:3] == pytest.approx([1, 0.5, 0.5])
-    assert found["channel", "fast"].revenue[:3] == pytest.approx([10, 5, 5]) and len(found["channel", "fast"].revenue) == 4
+    assert found["channel", "fast"].curve[0, :3] == pytest.approx([1, 0.5, 0.5])
+    assert found["channel", "fast"].revenue[0, :3] == pytest.approx([10, 5, 5]) and found["channel", "fast"].revenue.shape == (1, 4)
 
 
 def test_who_pays_less_than_others_on_the_plan_is_worth_less():
     half, more = cell("half", "p", 40, 20, price=5, new=1), cell("more", "p", 40, 20, price=15, new=1)
     found = worth(*book(half, more))
     assert [found["channel", name].ltv.value for name in ("half", "more")] == pytest.approx([5 * 2, 15 * 2])
-    assert found["channel", "half"].revenue[:3] == pytest.approx([5, 2.5, 2.5])
+    assert found["channel", "half"].revenue[0, :3] == pytest.approx([5, 2.5, 2.5])
 
 
 def test_hazards_are_compared_age_by_age():
@@ -101,9 +101,9 @@ def test_hazards_are_compared_age_by_age():
     old.loc[2, ["censored", "there", "mrr", "mrr_squared"]] = [5, 5, 50, 500]
     found = worth(*book(young, old), horizon_months=2)
     # at age 1: 20 of 30 left, at age 2: 5 of 20 (10 young at risk, 10 old): old would have had 2.5 and had 5, θ = 2: all go
-    assert found["channel", "old"].curve[1] == 0
+    assert found["channel", "old"].curve[0, 1] == 0
     # young: 20 + 2.5 expected, 20 left: θ = 8/9, and 1 − 8/9 · 2/3 = 11/27 stay
-    assert found["channel", "young"].curve[1] == pytest.approx(11 / 27)
+    assert found["channel", "young"].curve[0, 1] == pytest.approx(11 / 27)
 
 
 def test_a_member_that_is_everybody_is_the_headline_with_its_interval(two_plans):
@@ -166,7 +166,7 @@ def test_sales_alone_have_the_member_s_own_curve(two_plans):
     split, ends, value = two_plans
     found = worth(split.head(0), ends, value)["channel", "a"]
     # 15 of 40 leave; 25 who pay 550: 22 · (1 + .625 + .625)
-    assert found.ltv.value == pytest.approx(22 * 2.25) and found.curve[:3] == pytest.approx([1, 0.625, 0.625])
+    assert found.ltv.value == pytest.approx(22 * 2.25) and found.curve[0, :3] == pytest.approx([1, 0.625, 0.625])
 
 
 PLANS = {"cheap": (0.10, 20.0), "dear": (0.02, 200.0)}       # chance to leave a month, MRR

@@ -22,7 +22,7 @@ NO_COSTS = COSTS.head(0)
 def stream(revenue=(100, 50, 25, 12.5), horizon=3, **changes):
     """100 a month, half leave each month: 175 in three months, 87.5 margin; keeping costs 17.5, winning 30: 40 are left."""
     revenue = np.array(revenue, dtype=float)
-    parts = {"ltv": Estimate(87.5, 80, 100, 60), "curve": revenue / 100, "ages": np.arange(len(revenue)), "margin": 0.5,
+    parts = {"ltv": Estimate(87.5, 80, 100, 60), "curve": revenue / 100, "ages": np.arange(revenue.shape[-1]), "margin": 0.5,
              "annual_rate": 0.0, "kept": 10.0, "cac": 30.0} | changes
     return worth.Stream(revenue=revenue, horizon=horizon, **parts)
 
@@ -61,6 +61,13 @@ class TestStaying:
         assert worth.staying(stream([100, 100, 50]), 1.6).revenue == pytest.approx([100, 100, 80])
         assert worth.staying(stream(), 1000).curve == pytest.approx([1, 1, 1, 1])
         assert worth.staying(stream([100, 0, 0]), 1000).revenue == pytest.approx([100, 0, 0])
+
+    def test_each_plan_stays_for_itself(self):
+        # the first plan loses nobody until half do not renew: 1.2 · 1 is 1, then 1.2 · .5; the second half each month: .6
+        both = stream([[50, 50, 25], [50, 25, 12.5]])
+        assert worth.staying(both, 1.2).revenue == pytest.approx(np.array([[50, 50, 30], [50, 30, 18]]))
+        assert worth.net(worth.staying(both, 1.2)) == pytest.approx((0.5 - 0.1) * 228 - 30)
+        assert worth.mean_churn(both) == pytest.approx(62.5 / 175)   # 25 and 37.5 leave of 100 and 75
 
     def test_purchases_that_rise_from_month_to_month_stay_as_they_are(self):
         # sales: the first purchase, then 150 in the month after it; half a month lies between their ages

@@ -88,7 +88,7 @@ def referrals(
     """
     table = found.merge(months[["month", "active_start"]], on="month", how="left").rename(columns={"active_start": "customers"})
     chance, worth = pooled_rate(table["brought"], table["customers"], confidence), net(replace(of, cac=0.0))
-    each = net(replace(of, revenue=of.curve, margin=1.0, kept=0.0, cac=0.0)) * worth if len(of.revenue) else np.nan
+    each = net(replace(of, revenue=of.curve, margin=1.0, kept=0.0, cac=0.0)) * worth if of.revenue.size else np.nan
     value = Estimate(chance.value * each, *sorted((chance.low * each, chance.high * each)), chance.n)
     return table[["month", "customers", "new_customers", "brought"]], chance, value
 

@@ -82,7 +82,7 @@ def by_member(found: dict[tuple[str, str], Worth], won: pd.Series, costs: dict, 
     nobody = Worth(UNKNOWN, remark="no active customer names it")
     for key in sorted([*found, *rest], key=lambda key: (place(key[0]), key[1])):
         of, cost = found.get(key, nobody), costs.get(key, np.nan)
-        back = payback(margin * of.revenue[:horizon], of.ltv, cost)[0].value
+        back = payback(margin * np.atleast_2d(of.revenue).sum(axis=0)[:horizon], of.ltv, cost)[0].value
         rows.append((*key, of.ltv.n, of.ltv.value, of.ltv.low, of.ltv.high, cost, of.ltv.value / cost, back,
                      int(won.get(key, 0)), of.remark))
     columns = "dimension member customers ltv ltv_low ltv_high cac ltv_to_cac payback_months new_customers remark".split()

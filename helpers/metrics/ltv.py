@@ -192,6 +192,12 @@ def horizon_ltv(
     return Horizon(*blended, f"seen to month {seen}, {beyond:.0%} of the value extrapolated by {by}", curve, income, plans)
 
 
+def by_plan(plans: dict[tuple[str, str], tuple]) -> tuple[np.ndarray, np.ndarray]:
+    """Revenue and share still there by plan and month of life, each with its weight. plans : as of `Horizon`."""
+    curves = np.array([w * np.array(lived.curve) for w, _, lived in plans.values()])
+    return curves * np.array([[a.value] for _, a, _ in plans.values()]), curves
+
+
 def curve_table(plans: dict[tuple[str, str], tuple], *, margin: float, annual_rate: float, kept: float, below: int):
     """Table ltv_curve: S_p(t) of every plan with the weight, value and discount that it counts with, t = 0 … H − 1.
 

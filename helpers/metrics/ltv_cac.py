@@ -135,7 +135,7 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
     members["ltv_shrunken"] = acquisition.shrunken(members, confidence)
     path = ahead(policy.horizon_months + 1, 1.0)  # a month further, where the curve can go there
     path = path if len(path.curve) else ahead(policy.horizon_months, 1.0)
-    company = Stream(future.discounted, path.income, path.curve, np.arange(len(path.curve)), policy.horizon_months,
+    company = Stream(future.discounted, *ltv.by_plan(path.plans), np.arange(len(path.curve)), policy.horizon_months,
                      margin.value, policy.annual_discount_rate, retained(months, tables["costs"], last), cost.value)
     source = replace(company, kept=0.0, cac=0.0)
     if not subscriptions:

@@ -20,8 +20,8 @@ ALL, ONE = ("all", "all"), Estimate(1.0, 1.0, 1.0, 1)
 
 @dataclass(frozen=True)
 class Worth:
-    """LTV of a new customer, whose n are the member's customers who are there; in each month of life (one beyond the horizon,
-    where the curve goes there) what it brings and the share still there; or why nothing is known."""
+    """LTV of a new customer, whose n are the member's customers who are there; by plan and month of life (one beyond
+    the horizon, where the curve goes there) what it brings and the share still there; or why nothing is known."""
 
     ltv: Estimate
     revenue: np.ndarray = field(default_factory=lambda: np.zeros(0))
@@ -120,7 +120,7 @@ def mixed(mix: list[tuple[float, Standard]], theta: float, rho: Estimate, error:
     if months < horizon:
         return Worth(ltv.UNKNOWN, remark="too few customers or departures to go beyond the ages seen")
     factors = (1 + ltv.monthly_rate(policy.annual_discount_rate)) ** -np.arange(horizon, dtype=float)
-    terms, fall, revenue, curve = [], 0.0, 0.0, 0.0
+    terms, fall, curves = [], 0.0, []
     for w, of in mix:
         before, after = of.curve[: months - 1], of.curve[1:months]
         stay = np.divide(after, before, out=np.ones(months - 1), where=before > 0)
@@ -129,9 +129,10 @@ def mixed(mix: list[tuple[float, Standard]], theta: float, rho: Estimate, error:
         worth, odds = path[:horizon] * factors, np.divide(1 - stay, stay, out=np.zeros(months - 1), where=stay > 0)
         terms.append((w, product([of.value, ltv.scale(of.lived, worth.sum() / of.lived.value)])))
         fall += w * of.value.value * float(odds[: horizon - 1] @ worth[::-1].cumsum()[::-1][1:])
-        revenue, curve = revenue + w * rho.value * of.value.value * path, curve + w * path
+        curves.append(w * path)
     total = ltv.shaken(ltv.add(terms), np.hypot(error, shared) * fall)
-    return Worth(ltv.scale(product([total, rho]), margin), revenue, curve, mix=tuple(mix), theta=theta, rho=rho.value)
+    curve, prices = np.array(curves), rho.value * np.array([[of.value.value] for _, of in mix])
+    return Worth(ltv.scale(product([total, rho]), margin), prices * curve, curve, mix=tuple(mix), theta=theta, rho=rho.value)
 
 
 def member_terms(found: dict[tuple[str, str], Worth], below: int) -> pd.DataFrame:

@@ -17,7 +17,8 @@ from helpers.models.intervals import Estimate
 
 @dataclass(frozen=True)
 class Stream:
-    """What a new customer brings month by month, and what is taken off; the arrays may reach beyond the horizon."""
+    """What a new customer brings month by month, and what is taken off; arrays by plan and month, or by month alone, add up
+    over plans and may reach beyond the horizon."""
 
     ltv: Estimate  # discounted margin, before retention costs and CAC
     revenue: np.ndarray  # in each month of life; empty where no LTV is known
@@ -43,25 +44,26 @@ STEPS = {  # lever -> unit, step, and the stream after a step down (−1) or up 
 
 def net(of: Stream) -> float:
     """Discounted margin less retention costs, less CAC; NaN where the stream ends before its horizon."""
-    if len(of.revenue) < of.horizon:
+    if of.revenue.shape[-1] < of.horizon:
         return np.nan
     factors = (1 + monthly_rate(of.annual_rate)) ** -of.ages[: of.horizon]
-    return float((of.margin * of.revenue - of.kept * of.curve)[: of.horizon] @ factors) - of.cac
+    return float(np.sum((of.margin * of.revenue - of.kept * of.curve)[..., : of.horizon] @ factors)) - of.cac
 
 
 def staying(of: Stream, factor: float) -> Stream:
-    """With `factor` times the share of customers who stay from each month to the next, at most all of them."""
+    """With `factor` times the share of a plan's customers who stay from each month to the next, at most all of them."""
     both = np.stack([of.revenue, of.curve])
-    ratio = np.divide(both[:, 1:], both[:, :-1], out=np.zeros_like(both[:, 1:]), where=both[:, :-1] != 0)
+    before, after = both[..., :-1], both[..., 1:]
+    ratio = np.divide(after, before, out=np.zeros_like(after), where=before != 0)
     stay = np.minimum(ratio * factor ** np.diff(of.ages), np.maximum(ratio, 1))
-    both[:, 1:] = both[:, :1] * stay.cumprod(axis=1)
+    both[..., 1:] = both[..., :1] * stay.cumprod(axis=-1)
     return replace(of, revenue=both[0], curve=both[1])
 
 
 def mean_churn(of: Stream) -> float:
     """Customers who leave within the horizon over the months that they were there to leave in."""
-    there = of.curve[: of.horizon]
-    return float((there[0] - there[-1]) / there[:-1].sum()) if len(there) > 1 else np.nan
+    there = of.curve[..., : of.horizon]
+    return float((there[..., 0] - there[..., -1]).sum() / there[..., :-1].sum()) if there.shape[-1] > 1 else np.nan
 
 
 def member_streams(members: pd.DataFrame, company: Stream, found: dict[tuple[str, str], Worth], policy):
@@ -73,7 +75,7 @@ def member_streams(members: pd.DataFrame, company: Stream, found: dict[tuple[str
     for row in members[members["customers"] >= policy.suppress_below].dropna(subset="ltv").itertuples():
         of = found[row.dimension, row.member]
         streams[row.dimension, row.member] = replace(
-            company, ltv=of.ltv, revenue=of.revenue, curve=of.curve, ages=np.arange(len(of.curve)),
+            company, ltv=of.ltv, revenue=of.revenue, curve=of.curve, ages=np.arange(of.curve.shape[-1]),
             cac=company.cac if row.dimension != "channel" and np.isnan(row.cac) else row.cac)
     return streams
 
@@ -120,7 +122,7 @@ def sensitivity(company: Stream, headline: Stream, margin: Margin) -> pd.DataFra
 
     company, headline : the streams behind ltv_net and behind ltv. Without a known margin that lever is left out.
     """
-    price = (company if len(company.revenue) else headline).revenue[:1].sum() or np.nan
+    price = (company if company.revenue.size else headline).revenue[..., :1].sum() or np.nan
     now = [mean_churn(company), company.horizon, price, margin.value, company.cac, company.annual_rate]
     rows = [
         (lever, at, unit, step, *(net(taken(of, side)) - net(of) for of in (company, headline) for side in (-1, 1)))
@@ -171,14 +173,14 @@ def negative_ltv(streams: dict[tuple[str, str], Stream]) -> pd.DataFrame:
         short, brought = net(of), net(replace(of, margin=1.0, kept=0.0, cac=0.0))
         if not short < 0:
             continue
-        margin = of.margin - short / brought if brought > 0 else np.nan
+        margin, price = of.margin - short / brought if brought > 0 else np.nan, of.revenue[..., 0].sum()
         factor = brentq(lambda at, of=of: net(staying(of, at)), 1, 1000) if net(staying(of, 1000)) >= 0 else np.nan
         paid = net(replace(of, kept=0.0, cac=0.0)) - net(replace(of, cac=0.0))
         spread = [short + side - of.ltv.value for side in (of.ltv.low, of.ltv.high)]
         rows += [(*key, of.ltv.n, of.ltv.value, paid, of.cac, short, *spread, *lever) for lever in (
             ("gross margin", of.margin, margin if margin <= 1 else np.nan, "share"),
             ("monthly churn", mean_churn(of), mean_churn(staying(of, factor)), "share"),
-            ("price", of.revenue[0], of.revenue[0] * (1 + margin - of.margin), "money"),
+            ("price", price, price * (1 + margin - of.margin), "money"),
             ("CAC", of.cac, of.cac + short if of.cac + short >= 0 else np.nan, "money"),
         )]
     columns = "dimension member n ltv retention_costs cac net low high lever now must_reach unit"
