@@ -28,7 +28,7 @@ from helpers.metrics import data_prep
 from helpers.params import Source, load_params
 from helpers.runner import run_report
 from helpers.sources import read_source
-from helpers.sources.read import BLANKS
+from helpers.sources.text import BLANKS
 
 # --- random books -----------------------------------------------------------------------------------------------
 

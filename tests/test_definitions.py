@@ -14,7 +14,7 @@ from helpers.models import bgnbd, gamma_gamma, sbg
 from helpers.models.intervals import pooled_rate
 from helpers.models.survival import kaplan_meier
 from helpers.params import load_params
-from helpers.sources.read import EXCEL
+from helpers.sources.excel import EXCEL
 
 TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in (
     "helpers/definitions.yaml", "docs/methods.md", "docs/inputs.md",

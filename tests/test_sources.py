@@ -22,7 +22,7 @@ from helpers.engine import Engine
 from helpers.inputs import source_files
 from helpers.marts import judge, settings, stage
 from helpers.params import load_params
-from helpers.sources import read, read_source
+from helpers.sources import excel, read, read_source, sniff
 
 HEADER = "customer_id,transacted_at,amount"
 PLAIN = ("customer_id", "transacted_at", "amount")
@@ -682,14 +682,14 @@ def test_an_error_is_found_however_a_sheet_writes_it(tmp_path, cell, part):
             if member.endswith("sheet1.xml"):
                 text = re.sub(rb'<c r="C2".*?</c>', lambda _: cell.encode(), text)
             new.writestr(part if member.endswith("sheet1.xml") else member, text)
-    assert read.cell_errors(tmp_path / "b.xlsx", "Orders") == {(1, 2): "#REF!"}
+    assert excel.cell_errors(tmp_path / "b.xlsx", "Orders") == {(1, 2): "#REF!"}
 
 
 def test_where_a_sheet_is_not_found_its_errors_are_not_known(tmp_path):
     (tmp_path / "a.xls").write_bytes(b"no archive")
     with zipfile.ZipFile(tmp_path / "a.ods", "w") as made:
         made.writestr("content.xml", "<a/>")
-    assert read.cell_errors(tmp_path / "a.xls", "Orders") == read.cell_errors(tmp_path / "a.ods", "Orders") == {}
+    assert excel.cell_errors(tmp_path / "a.xls", "Orders") == excel.cell_errors(tmp_path / "a.ods", "Orders") == {}
 
 
 def test_days_that_a_sheet_holds_as_numbers_are_read(tmp_path):
@@ -957,8 +957,8 @@ def test_a_file_that_is_changed_while_it_is_read_is_not_kept(call, monkeypatch):
         path.write_bytes(path.read_bytes() + b"cat,2025-06-03,1\n")
         return was(path, *given)
 
-    was = read.shape_of
-    monkeypatch.setattr(read, "shape_of", changed)
+    was = sniff.shape_of
+    monkeypatch.setattr("helpers.sources.text.shape_of", changed)
     taken(*call)
     assert not [path for path in (call[0] / READ).iterdir() if not path.name.startswith("tmp")]
 

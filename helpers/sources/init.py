@@ -13,7 +13,9 @@ from helpers.contracts import FORMATS, ROOT, TABLES, TIME, ReportError
 from helpers.engine import Engine
 from helpers.params import Source, month_index, month_label
 from helpers.sources import read
-from helpers.sources.read import EXCEL, FAULTS, PARQUET, Col, Const, canonical, open_file, sample
+from helpers.sources.cells import Col, Const, canonical, notation, sample
+from helpers.sources.excel import EXCEL
+from helpers.sources.read import FAULTS, PARQUET, open_file
 from helpers.sources.sniff import NUMBERS, fingerprint, formats_of, guess_columns, guess_dayfirst, guess_decimal, shape_of
 
 
@@ -70,7 +72,7 @@ def guess_source(file: Path) -> dict:
     moment = next((name for name in places if kinds[name] == TIME), "")
     how = Source(path=str(file), decimal=".", dayfirst=settings.get("dayfirst") is True, timezone="UTC")
     day = (Col(moment) if moment else Const(None)).cast("DATE").alias("day")
-    days = canonical(rows, contract, places, how, "UTC").select(day)
+    days = canonical(rows, contract, places, notation(rows, contract, places, how), "UTC", "UTC").select(day)
     days = days.filter(Col("day").between(Const(date(1970, 1, 1)), Const(date(2999, 12, 31))))
     unnamed = [name == f"column{i}" or names.count(name) > 1 for i, name in enumerate(names, 1)]
     return {

@@ -136,7 +136,6 @@ def guess_dayfirst(values: list[str]) -> bool | None:
 
 def guess_dates(values: list[str], dayfirst: bool | None) -> list[str]:
     """strptime formats of dates that are not ISO; none for ISO."""
-    dayfirst = guess_dayfirst(values) if dayfirst is None else dayfirst
     marks = sorted({match[2] for match in map(PARTS.match, values) if match})
     days = [mark.join(("%d", "%m", "%Y") if dayfirst else ("%m", "%d", "%Y")) for mark in marks]
     days += ["%Y%m%d"] if any(re.match(r"[12]\d{7}(?!\d)", value) for value in values) else []
