@@ -48,8 +48,8 @@ def judge(metrics: pd.DataFrame, page: str, period: str, *, overrides: dict[str,
             plan = (targets or {}).get(metric, {}).get(period, nan)
             known_by = {"rule": rule, "page": terms["page"], "metric": metric, "threshold": goal, "plan": plan}
             row = {**rows[metric, period], **known_by} | ({"low": nan, "high": nan} if "normal" in terms else {})
-            if metric == "ltv_to_cac" and ("ltv", period) in rows:  # its n is the fewer of two, its interval that of the LTV
-                row["behind"] = rows["ltv", period]["n"]
+            if other := rows.get((terms.get("behind"), period)):
+                row["behind"] = other["n"]
             short = thin if metric.startswith(LIFETIMES) else ""
             row |= _verdict(row, terms, bases, least, formats, short)
             found += [row] if row["severity"] != "unclear" or "while" not in terms else []
