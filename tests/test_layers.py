@@ -12,7 +12,7 @@ from helpers.contracts import ROOT
 HELPERS = ROOT / "helpers"
 MODULES = sorted(HELPERS.rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-LINE_BUDGET = 10_600
+LINE_BUDGET = 10_700
 
 # Each part of helpers, and the parts that it may import beside itself (see design.md): the direction may not turn.
 ALLOWED = {

@@ -9,8 +9,8 @@ import pandas as pd
 
 from helpers.contracts import ReportError, definitions
 from helpers.metrics import acquisition, cac, clv_models, frame, ltv, metric, monthly
+from helpers.metrics.facts import Facts, facts
 from helpers.metrics.members import member_terms, worth_by
-from helpers.metrics.retention import pooled_churn, shared_churn
 from helpers.metrics.worth import Stream, member_streams
 from helpers.metrics.worth import net as net_of
 from helpers.models.intervals import Estimate, product
@@ -58,106 +58,111 @@ def analyse(tables: dict[str, pd.DataFrame], *, period: str, last: int, currency
     tables : the results of QUERIES by name. period, last : the report month as text and index. given : canonical tables
     of the book. policy, terms : the params' sections. formulas : metric id -> formula. target : LTV:CAC of R-LTV-2.
     """
-    subscriptions, transactions = "subscriptions" in given, "transactions" in given
-    months, ends, confidence = tables["months"], tables["survival"], policy.confidence
-    rows = ltv.revenue_metrics(months, currency=currency, subscriptions=subscriptions, transactions=transactions)
-    churn = pooled_churn(
-        months, window=policy.churn_window_months, in_month_churn=policy.in_month_churn, confidence=confidence
+    of = facts(tables, period=period, last=last, currency=currency, given=given, policy=policy, terms=terms)
+    future = of.ahead(policy.horizon_months, of.margin.value)
+    methods = ltv_rows(of, future)
+    rows = ltv.revenue_metrics(
+        tables["months"], currency=currency, subscriptions=of.subscriptions, transactions=of.transactions)
+    rows += life_rows(of)
+    rows += [metric(name, period, value, unit=currency, basis=basis, method=how) for name, value, basis, how in methods]
+    rows += cost_rows(of, future, methods[-1], target)
+
+    cuts = acquisition.cac_by(tables["cac_by"], of.spend, policy.cac_basis).set_index(["dimension", "member"])
+    found = worth_by(tables, of.fits, of.worth, margin=of.margin.value, policy=policy, reason=of.reason,
+                     split=tables["member_ages"])
+    won = tables["cac_by"].groupby(["dimension", "member"])["new_customers"].sum()
+    members = cac.by_member(found, won, cuts["cac"].to_dict(), horizon=policy.horizon_months, margin=of.margin.value)
+    members = members.join(cuts["cac_basis"].where(cuts["cac"].notna()), on=["dimension", "member"])
+    members["ltv_shrunken"] = acquisition.shrunken(members, policy.confidence)
+
+    company = company_stream(of, future)
+    streams = member_streams(members, company, found, policy)
+    plans = {plan.key: (0.0, plan.value, plan.lived) for member in found.values() for _, plan in member.mix} | future.plans
+    curves = ltv.curve_table(plans, margin=of.margin.value, annual_rate=policy.annual_discount_rate, kept=company.kept,
+                             below=policy.suppress_below)
+    back = pd.DataFrame({"month": np.arange(1, len(future.income) + 1), "margin": np.cumsum(future.income)})
+    holdout, missed = holdouts(of, terms)
+    remarks = of.remarks | {"lifetime": of.reason, "margin": of.margin.method, "holdout": missed or "done"}
+    return Analysis(
+        metrics=frame(rows + net_rows(of, streams, net_remark(of, future))), methods=ltv.ltv_methods(rows, formulas),
+        models=parameters(of), holdout=holdout, by_member=members, cac=of.spend, payback_curve=back.assign(cac=of.cost.value),
+        margin=of.margin, streams=streams, headline=headline_stream(of, company, methods[-1][1]), curves=curves,
+        terms=member_terms(found, policy.suppress_below), remarks=remarks, kept_of_sales=of.kept, purchases=of.model,
     )
-    shared = shared_churn(months, in_month_churn=policy.in_month_churn, confidence=confidence)
-    reason = ltv.estimable(tables["lifetimes"], ends, last)
-    how = reason or f"{policy.churn_window_months} months; n in customer-months"
-    rows.append(metric("churn_rate_pooled", period, churn, unit="share", method=how))
 
-    margin = ltv.gross_margin(tables["costs"], policy.gross_margin)
-    share = margin.value if margin.basis == "gross_margin" else np.nan
-    rows.append(metric("gross_margin", period, share, unit="share", method=margin.method))
-    worth = ltv.value_a_month(tables["customer_value"], confidence=confidence)
-    fits = {} if reason else clv_models.sbg_by_member(ends, min_events=policy.min_events)
-    lives = [(name, ltv.UNKNOWN, reason) for name in ltv.LIFETIMES] if reason else ltv.lifetimes(
-        churn, ltv.select(ends, ("all", "all")), tables["lifetimes"], horizon=policy.horizon_months, confidence=confidence,
-        shared=shared,
-    )
-    rows += [metric(name, period, value, unit="months", method=how) for name, value, how in lives]
 
-    model, remarks = purchase_model(tables, policy, terms, transactions)
-    kept = clv_models.kept_of_sales(tables["regularity"])
+def life_rows(of: Facts) -> list[dict]:
+    """Metric rows of pooled churn, the gross margin and lifetimes."""
+    policy, ends = of.policy, of.tables["survival"]
+    how = of.reason or f"{policy.churn_window_months} months; n in customer-months"
+    share = of.margin.value if of.margin.basis == "gross_margin" else np.nan
+    lives = [(name, ltv.UNKNOWN, of.reason) for name in ltv.LIFETIMES] if of.reason else ltv.lifetimes(
+        of.churn, ltv.select(ends, ("all", "all")), of.tables["lifetimes"], horizon=policy.horizon_months,
+        confidence=policy.confidence, shared=of.shared)
+    return [metric("churn_rate_pooled", of.period, of.churn, unit="share", method=how),
+            metric("gross_margin", of.period, share, unit="share", method=of.margin.method),
+            *(metric(name, of.period, value, unit="months", method=how) for name, value, how in lives)]
 
-    def ahead(horizon: int, share: float) -> ltv.Horizon:
-        return ltv.unknown_horizon(reason) if reason else ltv.horizon_ltv(
-            ends, fits, worth, tables["new_by_plan"] if subscriptions else tables["new_by_plan"].head(0), margin=share,
-            horizon=horizon, annual_rate=policy.annual_discount_rate, min_customers=policy.min_customers, confidence=confidence,
-            shared=shared,
-        )
 
-    future = ahead(policy.horizon_months, margin.value)
-    each = worth.get(("all", "all"), ltv.UNKNOWN)
-    if subscriptions:
-        each = ltv.arpa(tables["customer_value"], confidence)
-    methods = classic_methods(months, churn, each, margin, transactions) + [
+def ltv_rows(of: Facts, future: ltv.Horizon) -> list[tuple]:
+    """(metric, Estimate, basis, method) of every LTV; the headline is the last."""
+    margin, each = of.margin, of.worth.get(("all", "all"), ltv.UNKNOWN)
+    if of.subscriptions:
+        each = ltv.arpa(of.tables["customer_value"], of.policy.confidence)
+    methods = classic_methods(of.tables["months"], of.churn, each, margin, of.transactions) + [
         ("ltv_horizon", future.plain, margin.basis, future.method),
         ("ltv_discounted", future.discounted, margin.basis, future.method),
     ]
-    if reason:
-        methods = [(name, ltv.UNKNOWN, basis, reason) for name, _, basis, _ in methods]
-    elif not subscriptions:
+    if of.reason:
+        methods = [(name, ltv.UNKNOWN, basis, of.reason) for name, _, basis, _ in methods]
+    elif not of.subscriptions:
         methods = [(name, value, basis, f"{how}; {NO_CONTRACT}") for name, value, basis, how in methods]
     headline = ("ltv", *methods[-1][1:])
-    if not subscriptions:
-        headline = ("ltv", ltv.UNKNOWN, margin.basis, f"not_estimable: {remarks['bg_nbd']}")
-    if model and not subscriptions:
-        rate = ltv.monthly_rate(policy.annual_discount_rate)
+    if not of.subscriptions:
+        headline = ("ltv", ltv.UNKNOWN, margin.basis, f"not_estimable: {of.remarks['bg_nbd']}")
+    if of.model and not of.subscriptions:
         value = clv_models.new_customer_value(
-            model, margin=margin.value * kept, horizon=policy.horizon_months, rate=rate, confidence=confidence
-        )
-        back = f"; refunds take {1 - kept:.1%} of sales" if kept != 1 else ""
+            of.model, margin=margin.value * of.kept, horizon=of.policy.horizon_months,
+            rate=ltv.monthly_rate(of.policy.annual_discount_rate), confidence=of.policy.confidence)
+        back = f"; refunds take {1 - of.kept:.1%} of sales" if of.kept != 1 else ""
         headline = ("ltv", value, margin.basis, f"BG/NBD × Gamma-Gamma, of a new customer{back}")
+    rest = net(future, of.tables["months"], of.tables["costs"], of.cost.value, of.policy, of.last)
+    return [*methods, ("ltv_net", rest, of.net_basis, net_remark(of, future)), headline]
 
-    costs_by_month = cac.cac_by_month(tables["spend"], months, lag=policy.cac_lag_months)
-    cost = cac.cac_of(costs_by_month, policy.cac_basis, last - 5, last)
-    rest = net(future, months, tables["costs"], cost.value, policy, last)
-    paid, remark = "net" if margin.basis == "gross_margin" else margin.basis, net_remark(cost, future, tables["costs"], last)
-    methods.append(("ltv_net", rest, paid, remark))
-    methods.append(headline)
-    rows += [metric(name, period, value, unit=currency, basis=basis, method=how) for name, value, basis, how in methods]
-    rows += cost_rows(tables, months, costs_by_month, cost, headline, margin, future, period, currency, policy, last,
-                      subscriptions, target)
 
-    cuts = acquisition.cac_by(tables["cac_by"], costs_by_month, policy.cac_basis).set_index(["dimension", "member"])
-    found = worth_by(
-        tables, fits, worth, margin=margin.value, policy=policy, reason=reason, split=tables["member_ages"])
-    won = tables["cac_by"].groupby(["dimension", "member"])["new_customers"].sum()
-    members = cac.by_member(found, won, cuts["cac"].to_dict(), horizon=policy.horizon_months, margin=margin.value)
-    members = members.join(cuts["cac_basis"].where(cuts["cac"].notna()), on=["dimension", "member"])
-    parameters = [clv_models.sbg_parameters({k: v for k, v in fits.items() if k[0] in ("all", "plan", "segment")}, confidence)]
-    if model:
-        parameters.insert(0, clv_models.parameters(model, confidence, currency))
-    members["ltv_shrunken"] = acquisition.shrunken(members, confidence)
-    path = ahead(policy.horizon_months + 1, 1.0)  # a month further, where the curve can go there
-    path = path if len(path.curve) else ahead(policy.horizon_months, 1.0)
-    company = Stream(future.discounted, *ltv.by_plan(path.plans), np.arange(len(path.curve)), policy.horizon_months,
-                     margin.value, policy.annual_discount_rate, retained(months, tables["costs"], last), cost.value)
+def company_stream(of: Facts, future: ltv.Horizon) -> Stream:
+    """What the company's new customer brings, a month beyond the horizon where the curves go there."""
+    horizon, months = of.policy.horizon_months, of.tables["months"]
+    path = of.ahead(horizon + 1, 1.0)
+    path = path if len(path.curve) else of.ahead(horizon, 1.0)
+    return Stream(future.discounted, *ltv.by_plan(path.plans), np.arange(len(path.curve)), horizon, of.margin.value,
+                  of.policy.annual_discount_rate, retained(months, of.tables["costs"], of.last), of.cost.value)
+
+
+def headline_stream(of: Facts, company: Stream, worth: Estimate) -> Stream:
+    """The stream behind `ltv`, before retention costs and CAC: with sales alone the model's, from the first purchase on."""
     source = replace(company, kept=0.0, cac=0.0)
-    if not subscriptions:
-        bought = kept * clv_models.revenue_by_month(
-            model.purchases, model.spend, policy.horizon_months + 1) if model else np.zeros(0)
-        source = replace(source, ltv=headline[1], revenue=bought, curve=np.zeros(len(bought)),
-                         ages=np.maximum(np.arange(len(bought)) - 0.5, 0), horizon=policy.horizon_months + 1)
-    curve = pd.DataFrame({"month": np.arange(1, len(future.income) + 1), "margin": np.cumsum(future.income)})
-    plans = {plan.key: (0.0, plan.value, plan.lived) for of in found.values() for _, plan in of.mix} | future.plans
-    curves = ltv.curve_table(plans, margin=margin.value, annual_rate=policy.annual_discount_rate, kept=company.kept,
-                             below=policy.suppress_below)
-    streams = member_streams(members, company, found, policy)
-    split = [metric("ltv_net", period, net_of(of), low=of.ltv.low - of.ltv.value + net_of(of), n=of.ltv.n, unit=currency,
-                    high=of.ltv.high - of.ltv.value + net_of(of), basis=paid, method=remark, dimension=name, member=member)
-             for (name, member), of in streams.items() if name != "all" and np.isfinite(net_of(of))]
-    return Analysis(
-        frame(rows + split), ltv.ltv_methods(rows, formulas), pd.concat(parameters, ignore_index=True),
-        holdouts(tables, model, fits, terms, confidence, subscriptions, remarks), members,
-        costs_by_month, curve.assign(cac=cost.value), margin, streams,
-        source, curves, member_terms(found, policy.suppress_below), remarks | {"lifetime": reason, "margin": margin.method},
-        kept, model,
-    )
+    if of.subscriptions:
+        return source
+    months, model = of.policy.horizon_months + 1, of.model
+    bought = of.kept * clv_models.revenue_by_month(model.purchases, model.spend, months) if model else np.zeros(0)
+    return replace(source, ltv=worth, revenue=bought, curve=np.zeros(len(bought)),
+                   ages=np.maximum(np.arange(len(bought)) - 0.5, 0), horizon=months)
+
+
+def net_rows(of: Facts, streams: dict[tuple[str, str], Stream], how: str) -> list[dict]:
+    """Metric rows of ltv_net by member."""
+    left = {key: (stream.ltv, net_of(stream)) for key, stream in streams.items() if key[0] != "all"}
+    return [metric("ltv_net", of.period, value, low=worth.low - worth.value + value, high=worth.high - worth.value + value,
+                   n=worth.n, unit=of.currency, basis=of.net_basis, method=how, dimension=name, member=member)
+            for (name, member), (worth, value) in left.items() if np.isfinite(value)]
+
+
+def parameters(of: Facts) -> pd.DataFrame:
+    """Table clv_models."""
+    fits = {key: fit for key, fit in of.fits.items() if key[0] in ("all", "plan", "segment")}
+    bought = [clv_models.parameters(of.model, of.policy.confidence, of.currency)] if of.model else []
+    return pd.concat([*bought, clv_models.sbg_parameters(fits, of.policy.confidence)], ignore_index=True)
 
 
 def by_plan(tables: dict[str, pd.DataFrame], *, last: int, policy, margin: float) -> pd.DataFrame:
@@ -194,22 +199,6 @@ def classic_methods(months, churn, each, margin, transactions: bool) -> list[tup
     return rows + [("ltv_margin", ltv.scale(plain, margin.value), margin.basis, margin.method)]
 
 
-def purchase_model(tables, policy, terms, transactions: bool):
-    """BG/NBD with Gamma-Gamma of the book, or the reason why there is none."""
-    reason = "needs transactions" if not transactions else clv_models.refusal(
-        tables["purchases"], tables["repeat_spend"], tables["regularity"], policy.min_customers
-    )
-    if reason:
-        return None, {"bg_nbd": reason}
-    try:
-        fitted = clv_models.fit_purchases(tables["purchases"], tables["repeat_spend"], draws=terms.bootstrap, seed=terms.seed)
-    except ValueError as error:  # a book that no parameters fit is no fault of the run
-        return None, {"bg_nbd": f"no fit: {error}"}
-    if not np.isfinite(fitted.spend.mean):
-        return None, {"bg_nbd": f"the mean purchase is not finite (Gamma-Gamma q = {fitted.spend.q:.2f}, at most 1)"}
-    return fitted, {"bg_nbd": ""}
-
-
 def net(future, months, costs, cac_value: float, policy, last: int) -> Estimate:
     """ltv_discounted less the cost of retaining at ρ a month of life, less CAC."""
     rho = retained(months, costs, last)
@@ -225,12 +214,13 @@ def retained(months: pd.DataFrame, costs: pd.DataFrame, last: int) -> float:
     return float(costs.loc[costs["month"] == last, "retention"].sum() / start) if start else 0.0
 
 
-def net_remark(cost: Estimate, future, costs: pd.DataFrame, last: int) -> str:
+def net_remark(of: Facts, future: ltv.Horizon) -> str:
     if np.isnan(future.discounted.value):
         return future.method
-    if np.isnan(cost.value):
-        return no_cac(cost)
-    kept = costs.loc[costs["month"] == last, "retention"].sum()
+    if np.isnan(of.cost.value):
+        return no_cac(of.cost)
+    costs = of.tables["costs"]
+    kept = costs.loc[costs["month"] == of.last, "retention"].sum()
     return "less retention and loyalty costs per month of life, less CAC" if kept else "less CAC; no retention costs this month"
 
 
@@ -239,42 +229,43 @@ def no_cac(cost: Estimate) -> str:
     return "no spend on this basis in six months" if cost.n else NO_SPEND
 
 
-def cost_rows(tables, months, table, cost, headline, margin, future, period, currency, policy, last, subscriptions, target):
+def cost_rows(of: Facts, future: ltv.Horizon, headline: tuple, target: float) -> list[dict]:
     """Metric rows of CAC, LTV:CAC (expected, realised), payback, the most a customer may cost, and the cost ratio."""
-    rows = []
+    rows, table, cost, margin, policy, period, last = [], of.spend, of.cost, of.margin, of.policy, of.period, of.last
     for name, people in (("cac_blended", "acquired"), ("cac_paid", "acquired_paid"), ("cac_loaded", "acquired")):
-        rows += monthly(table, name, table[name], unit=currency, n=table[people])
+        rows += monthly(table, name, table[name], unit=of.currency, n=table[people])
     months_back, how = cac.payback(future.income, future.discounted, cost.value)
-    done, early = tables["realised"].iloc[0], cac.cac_of(table, cac.of_all(policy.cac_basis), last - 17, last - 12)
+    done, early = of.tables["realised"].iloc[0], cac.cac_of(table, cac.of_all(policy.cac_basis), last - 17, last - 12)
     first = "first 12 months" + "; of all new customers, so over blended CAC" * (policy.cac_basis == "paid")
     covered = int(table["month"].between(last - 17, last - 12).sum())
     realised = margin.value * float(done["revenue"]) / (early.value * early.n) if early.n and covered == 6 else np.nan
-    ratio = cac.cost_ratio(months, tables["costs"], table, subscriptions=subscriptions, last=last)
+    ratio = cac.cost_ratio(of.tables["months"], of.tables["costs"], table, subscriptions=of.subscriptions, last=last)
     months_used = int(table["month"].between(last - 5, last).sum())
     remark = f"{policy.cac_basis} CAC of {months_used} months" if np.isfinite(cost.value) else no_cac(cost)
-    (_, worth, of, _), basis = headline, margin.basis
+    (_, worth, made_of, _), basis = headline, margin.basis
     most = ltv.scale(worth, 1 / target if target else np.nan)
     return rows + [
-        metric("ltv_to_cac", period, ltv.over(worth, cost, of=of, basis=basis), unit="ratio", basis=basis, method=remark),
+        metric("ltv_to_cac", period, ltv.over(worth, cost, of=made_of, basis=basis), unit="ratio", basis=basis, method=remark),
         metric("ltv_to_cac_realised", period, realised, n=early.n, unit="ratio", basis=basis,
                method=first if covered == 6 else f"needs spend of M − 17 to M − 12; {covered} of 6 months have it"),
         metric("payback_months", period, months_back, unit="months", basis=basis, method=how),
-        metric("max_cac", period, most, unit=currency, basis=basis, method=f"LTV ÷ {target:g}"),
+        metric("max_cac", period, most, unit=of.currency, basis=basis, method=f"LTV ÷ {target:g}"),
         metric("acquisition_to_retention_cost_ratio", period, ratio, unit="ratio",
                method="averages of six months; spend of all kinds (loaded)"),
     ]
 
 
-def holdouts(tables, model, fits, terms, confidence: float, subscriptions: bool, remarks: dict[str, str]) -> pd.DataFrame:
-    """Table clv_holdout: what the models said of the held-out months, against what came and against the naive rate."""
-    known = {"draws": terms.bootstrap, "seed": terms.seed, "confidence": confidence}
-    parts = [pd.DataFrame(columns=clv_models.HOLDOUT)]
+def holdouts(of: Facts, terms) -> tuple[pd.DataFrame, str]:
+    """Table clv_holdout: what the models said of the held-out months, against what came and against the naive rate; and why
+    one of them is missing."""
+    known = {"draws": terms.bootstrap, "seed": terms.seed, "confidence": of.policy.confidence}
+    parts, why = [pd.DataFrame(columns=clv_models.HOLDOUT)], ""
     for wanted, predict, name in (
-        (model, clv_models.purchase_holdout, "purchases_holdout"),
-        (subscriptions and ("all", "all") in fits, clv_models.departure_holdout, "survival_holdout"),
+        (of.model, clv_models.purchase_holdout, "purchases_holdout"),
+        (of.subscriptions and ("all", "all") in of.fits, clv_models.departure_holdout, "survival_holdout"),
     ):
         try:
-            parts += [predict(tables[name], **known)] if wanted else []
+            parts += [predict(of.tables[name], **known)] if wanted else []
         except (ReportError, ValueError) as error:
-            remarks["holdout"] = str(error)
-    return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
+            why = str(error)
+    return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True), why
