@@ -16,7 +16,8 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from helpers.inputs import code, files_below, history, installed, sha256, source_digests, versions
-from helpers.params import Params, to_yaml
+from helpers.params import to_yaml
+from helpers.settings import Params
 
 APART = ("commentary", "ltv_cac", "pricing", "retention", "rfm")
 

@@ -14,7 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from helpers.contracts import ROOT, ReportError
-from helpers.params import Params, as_written
+from helpers.params import as_written
+from helpers.settings import Params
 
 HERE = Path(__file__).parent
 # What a run reads of which month before.

@@ -17,8 +17,9 @@ import pandas as pd
 from helpers.contracts import BELOW, BOOKS, DERIVED, KEPT, MARTS, ROOT, TABLES, ReportError, Table, read_yaml
 from helpers.demo import FILES, recipe, write_demo
 from helpers.engine import BESIDE, Engine, read_sql, template
-from helpers.params import Params, Policy, load_params, month_index, month_label, month_start
+from helpers.params import load_params
 from helpers.refusals import refuse
+from helpers.settings import Params, Policy, month_index, month_label, month_start
 from helpers.sources import SourceFile, damaged, read_source
 
 PEOPLE = [(table, column) for table in TABLES.values() for column in table.people if column in table.columns]

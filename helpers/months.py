@@ -8,9 +8,10 @@ from pathlib import Path
 from threading import Event
 
 from helpers.contracts import ROOT, ReportError, definitions, read_yaml
-from helpers.params import load_params, month_index, month_label
+from helpers.params import load_params
 from helpers.runner import NotebookError, run_report
 from helpers.safety import shared
+from helpers.settings import month_index, month_label
 from helpers.zygote import Zygote
 
 CHARTS = 8

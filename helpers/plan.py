@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from helpers.cache import APART, Cache
 from helpers.contracts import ROOT, ReportError
-from helpers.params import Params, nearest
+from helpers.settings import Params, nearest
 from helpers.zygote import Zygote
 
 PARAMETERS = "month, params_file, run_dir"

@@ -8,7 +8,7 @@ import pandas as pd
 
 from helpers.contracts import BOOKS, CARRIERS, MEMBERS, TABLES, TIME, ReportError
 from helpers.engine import Engine
-from helpers.params import Params, nearest
+from helpers.settings import Params, nearest
 from helpers.sources import SourceFile
 
 SIGNED = {"costs": "category", "marketing_spend": "channel"}  # tables whose money is above zero, and by what

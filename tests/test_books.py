@@ -25,8 +25,9 @@ from helpers.demo import FILES, write_demo
 from helpers.engine import SQL, Engine
 from helpers.inputs import sha256
 from helpers.metrics import data_prep
-from helpers.params import Source, load_params
+from helpers.params import load_params
 from helpers.runner import run_report
+from helpers.settings import Source
 from helpers.sources import read_source
 from helpers.sources.text import BLANKS
 

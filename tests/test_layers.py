@@ -17,13 +17,14 @@ LINE_BUDGET = 10_700
 # Each part of helpers, and the parts that it may import beside itself (see design.md): the direction may not turn.
 ALLOWED = {
     "contracts": set(),
-    "params": {"contracts"},
-    "engine": {"contracts", "params"},
-    "inputs": {"contracts", "params"},
-    "sources": {"contracts", "params", "engine", "inputs"},
+    "settings": {"contracts"},
+    "params": {"contracts", "settings"},
+    "engine": {"contracts"},
+    "inputs": {"contracts", "params", "settings"},
+    "sources": {"contracts", "settings", "engine", "inputs"},
     "demo": {"contracts"},
-    "refusals": {"contracts", "params", "engine", "sources"},
-    "marts": {"contracts", "params", "engine", "sources", "demo", "refusals"},
+    "refusals": {"contracts", "settings", "engine", "sources"},
+    "marts": {"contracts", "params", "settings", "engine", "sources", "demo", "refusals"},
     "models": set(),
     "metrics": {"contracts", "models"},
     "charts": {"contracts"},
@@ -35,14 +36,14 @@ ALLOWED = {
     "pdf": {"contracts"},
     "safety": {"contracts"},
     "zygote": set(),
-    "cache": {"contracts", "params", "inputs"},
-    "plan": {"contracts", "params", "zygote", "cache"},                # sees notebooks as files, as all below do
+    "cache": {"contracts", "params", "settings", "inputs"},
+    "plan": {"contracts", "settings", "zygote", "cache"},             # sees notebooks as files, as all below do
     "kernels": {"contracts", "inputs", "safety", "zygote", "cache", "plan"},
     "rendering": {"contracts", "inputs", "safety", "plan"},
     "runner": {"contracts", "params", "pdf", "inputs", "cache", "safety", "zygote", "plan", "kernels", "rendering"},
     "proof": {"contracts", "params", "inputs", "marts", "plan", "runner"},
     "comparison": {"contracts", "inputs", "tables", "rendering", "proof"},
-    "months": {"contracts", "params", "tables", "charts", "findings", "zygote", "rendering", "runner", "safety"},
+    "months": {"contracts", "params", "settings", "tables", "charts", "findings", "zygote", "rendering", "runner", "safety"},
     "__main__": {"contracts", "params", "sources", "demo", "marts", "metrics", "safety", "zygote", "plan", "runner",
                  "months", "proof", "comparison"},
 }

@@ -15,7 +15,7 @@ from helpers.metrics.ltv import Margin
 from helpers.models import bgnbd, gamma_gamma, sbg
 from helpers.models.horizon import months_ahead
 from helpers.models.survival import kaplan_meier
-from helpers.params import Policy
+from helpers.settings import Policy
 
 NO_CUSTOMER_LEFT = "not_estimable: the book shows no departures before its last month"
 

@@ -9,7 +9,7 @@ from helpers import findings
 from helpers.metrics import clv_models
 from helpers.metrics import forecast as ahead
 from helpers.models import bgnbd, gamma_gamma
-from helpers.params import LtvCac, Policy
+from helpers.settings import LtvCac, Policy
 
 CELL = "month state plan_id term ahead number customers mrr mrr_mrr stayed stayed_mrr next_mrr".split()
 NOW = 24306                                                              # 2025-06

@@ -10,7 +10,7 @@ from helpers.metrics.retention import pooled_churn
 from helpers.models.horizon import HorizonSum
 from helpers.models.intervals import Estimate
 from helpers.models.sbg import Sbg
-from helpers.params import LtvCac, Policy
+from helpers.settings import LtvCac, Policy
 
 ALL = ("all", "all")
 NO_DISCOUNT = {"annual_discount_rate": 0.0, "horizon_months": 3}

@@ -8,7 +8,7 @@ from simulate import spells
 from helpers.metrics import cac, clv_models, ltv, members
 from helpers.models.intervals import Estimate
 from helpers.models.sbg import Sbg
-from helpers.params import Policy
+from helpers.settings import Policy
 
 ALL, P, Q = ("all", "all"), ("plan", "p"), ("plan", "q")
 EVEN = pd.DataFrame({"moves": True, "churned": 3, "in_month_churn": 0, "active_start": 60}, index=range(6))

@@ -15,7 +15,7 @@ from helpers.models.horizon import horizon_sum
 from helpers.models.intervals import Estimate
 from helpers.models.likelihood import resample
 from helpers.models.survival import kaplan_meier
-from helpers.params import LtvCac, Policy
+from helpers.settings import LtvCac, Policy
 
 LAST = 24306  # 2025-06
 CELL = {"plan_id": "p", "term": 1, "started_month": LAST - 10, "is_new": True, "observed": 10, "entered": 0, "end_age": np.nan,

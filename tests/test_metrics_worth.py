@@ -11,7 +11,7 @@ from helpers.metrics import acquisition, cac, ltv, worth
 from helpers.metrics.clv_models import revenue_by_month
 from helpers.metrics.members import Worth
 from helpers.models.intervals import Estimate
-from helpers.params import Policy
+from helpers.settings import Policy
 
 MARGIN = ltv.Margin(0.5, "gross_margin", "given")
 REVENUE = ltv.Margin(1.0, "revenue", "no costs given")

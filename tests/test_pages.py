@@ -12,7 +12,7 @@ from helpers import charts
 from helpers.contracts import ReportError, definitions
 from helpers.metrics import COLUMNS
 from helpers.pages import Page
-from helpers.params import Policy
+from helpers.settings import Policy
 
 DEFAULTS = {"dimension": "all", "member": "all", "period": "2025-06", "low": np.nan, "high": np.nan, "n": 100,
             "unit": "USD", "basis": "", "method": ""}

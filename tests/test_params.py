@@ -17,17 +17,8 @@ from pydantic import ValidationError
 
 from helpers import __main__ as cli
 from helpers.contracts import ROOT, ReportError, read_yaml
-from helpers.params import (
-    GROUNDS,
-    SHORT,
-    contrast,
-    describe,
-    load_params,
-    month_index,
-    month_label,
-    month_start,
-    to_yaml,
-)
+from helpers.params import describe, load_params, to_yaml
+from helpers.settings import GROUNDS, SHORT, contrast, month_index, month_label, month_start
 
 GOOD = {
     "report": {"name": "book", "title": "Book", "month": "2025-06"},

@@ -13,8 +13,8 @@ from test_marts import sub
 from helpers.contracts import BELOW, CARRIERS, DERIVED, FORMATS, KEPT, MARTS, TABLES, taken
 from helpers.engine import SQL, template
 from helpers.marts import PEOPLE, SPLIT
-from helpers.params import Policy
 from helpers.refusals import SIGNED
+from helpers.settings import Policy
 
 QUERIES = {path.relative_to(SQL).with_suffix("").as_posix(): path.read_text(encoding="utf-8")
            for path in sorted(SQL.rglob("*.sql")) if path.parent.name != "demo"}     # demo: tests/test_demo.py

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import duckdb
 
 from helpers.contracts import COUNT, FLAG, TEXT, TIME, Table
-from helpers.params import Source
+from helpers.settings import Source
 from helpers.sources.sniff import NUMBERS, SAMPLE_LINES, guess_dates, guess_dayfirst, guess_decimal
 
 Col, Const, Call = duckdb.ColumnExpression, duckdb.ConstantExpression, duckdb.FunctionExpression

@@ -11,7 +11,7 @@ from adbc_driver_postgresql import dbapi as adbc
 from pyarrow import RecordBatchReader
 
 from helpers.contracts import ReportError
-from helpers.params import DUCKDB, ENVIRONMENT, Params
+from helpers.settings import DUCKDB, ENVIRONMENT, Params
 
 CONNECT_SECONDS, QUERY_SECONDS = 10, 3600  # no run hangs for ever
 Col, Const, Call = duckdb.ColumnExpression, duckdb.ConstantExpression, duckdb.FunctionExpression

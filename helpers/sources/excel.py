@@ -12,7 +12,7 @@ import pandas as pd
 from python_calamine import load_workbook
 
 from helpers.contracts import ReportError
-from helpers.params import Source, nearest
+from helpers.settings import Source, nearest
 from helpers.sources.cells import LINE, TYPED, Opened
 
 EXCEL = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")

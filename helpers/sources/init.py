@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader
 
 from helpers.contracts import FORMATS, ROOT, TABLES, TIME, ReportError
 from helpers.engine import Engine
-from helpers.params import Source, month_index, month_label
+from helpers.settings import Source, month_index, month_label
 from helpers.sources import read
 from helpers.sources.cells import Col, Const, canonical, notation, sample
 from helpers.sources.excel import EXCEL

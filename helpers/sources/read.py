@@ -17,7 +17,7 @@ from python_calamine import CalamineError
 from helpers.contracts import FORMATS, READ, TEXT, ReportError, Table
 from helpers.engine import Engine
 from helpers.inputs import source_files, stamp
-from helpers.params import Params, Source, nearest
+from helpers.settings import Params, Source, nearest
 from helpers.sources.cells import LINE, Col, Const, Opened, Rows, canonical, notation
 from helpers.sources.database import open_query
 from helpers.sources.excel import EXCEL, open_excel

@@ -10,7 +10,7 @@ import duckdb
 import pandas as pd
 
 from helpers.contracts import ReportError
-from helpers.params import Source
+from helpers.settings import Source
 from helpers.sources.cells import LINE, Call, Col, Const, Opened, Rows
 from helpers.sources.sniff import refuse_damaged, shape_of
 
