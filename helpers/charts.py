@@ -317,7 +317,7 @@ def _figure(title: str, height: float, unit="", rows=None, target=None, width: f
     axis = axes.yaxis if rows is None else axes.xaxis
     if rows is not None:
         axes.margins(x=0.14)  # room for the labels at the ends
-        axes.set(yticks=range(len(rows)), yticklabels=[_label(row) for row in rows], ylim=(len(rows) - 0.4, -0.6))
+        axes.set(yticks=range(len(rows)), yticklabels=[*map(_two_lines, rows)], ylim=(len(rows) - 0.4, -0.6))
     if unit:
         axis.set(label_text=_label(unit, 60), major_locator=MaxNLocator(5), major_formatter=Once(partial(_text, unit)))
         axis.grid(True)
@@ -374,6 +374,10 @@ def _label(text, width: int = 26) -> str:
     text = "" if text is None else "unknown" if pd.isna(text) else str(text)
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     return (line if len(line) <= width else line[: width - 1] + "…").replace("$", r"\$")
+
+
+def _two_lines(text) -> str:
+    return "\n".join(textwrap.wrap(_label(text, 400), 26, max_lines=2, placeholder="…"))
 
 
 def _text(unit: str, value: float, _position=None) -> str:

@@ -268,7 +268,7 @@ class TestPages:
     def test_pages_are_small_and_painted_at_once(self, demo, browser):
         pages = sorted(demo.glob("*.html"))
         assert max(path.stat().st_size for path in pages) < 1_500_000
-        assert sum(path.stat().st_size for path in demo.rglob("*") if path.is_file()) < 6_500_000
+        assert sum(path.stat().st_size for path in demo.rglob("*") if path.is_file()) < 6_600_000
         view = browser.new_page()
         for path in pages:
             times = []
