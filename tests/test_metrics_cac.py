@@ -163,6 +163,7 @@ class TestByMember:
     def test_whose_cost_is_known_has_ratio_and_payback(self):
         table = self.table({("channel", "a"): 12.5, ("channel", "b"): 9.0, ("plan", "a"): 99})  # margin 10, 5, 5
         assert table.loc["channel", "a"][["cac", "ltv_to_cac", "payback_months"]].to_list() == [12.5, 1.6, 2]
+        assert table.loc["channel", "a"][["ltv_to_cac_low", "ltv_to_cac_high"]].to_list() == [15 / 12.5, 25 / 12.5]
         assert table.loc["channel", "b"]["cac"] == 9 and np.isnan(table.loc["channel", "b"]["ltv_to_cac"])
         assert np.isnan(table.loc["plan", "p"][["cac", "ltv_to_cac", "payback_months"]].astype(float)).all()
 
@@ -175,6 +176,8 @@ class TestByMember:
         for below, wanted in ((8, [20, 15, 25, 20, 12.5, 1.6, 2]), (9, [20, 15, 25, 20, *[np.nan] * 3]), (41, [np.nan] * 7)):
             row = cac.shown(table, below).set_index("member").loc["a"]
             found = row[["ltv", "ltv_low", "ltv_high", "ltv_shrunken", "cac", "ltv_to_cac", "payback_months"]].to_list()
+            sides = row[["ltv_to_cac_low", "ltv_to_cac_high"]].astype(float)
+            assert sides.isna().all() == np.isnan(row["ltv_to_cac"])
             assert found == pytest.approx(wanted, nan_ok=True), below
             assert (row["customers"], row["new_customers"]) == (40, 8)
         hidden = cac.shown(table, 41).set_index("member")["remark"]

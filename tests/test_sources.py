@@ -705,7 +705,7 @@ def test_excel_sheets_are_chosen_by_name_else_the_first(tmp_path):
     assert rows(staged(params_for(tmp_path, name)), "customer_id") == [("ann",)]
     assert rows(staged(params_for(tmp_path, name, sheet="Other")), "customer_id") == [("bob",)]
     assert "orders.xlsx: there is no sheet 'Othr'; did you mean Other?" in problem(tmp_path, name, sheet="Othr")
-    assert "orders.xlsx: the sheet is empty" in problem(tmp_path, name, sheet="Bare")
+    assert "orders.xlsx: the sheet 'Bare' is empty" in problem(tmp_path, name, sheet="Bare")
 
 
 def test_excel_without_header_and_with_empty_rows(tmp_path):

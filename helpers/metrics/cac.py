@@ -84,16 +84,17 @@ def by_member(found: dict[tuple[str, str], Worth], won: pd.Series, costs: dict, 
         of, cost = found.get(key, nobody), costs.get(key, np.nan)
         back = payback(margin * np.atleast_2d(of.revenue).sum(axis=0)[:horizon], of.ltv, cost)[0].value
         rows.append((*key, of.ltv.n, of.ltv.value, of.ltv.low, of.ltv.high, cost, of.ltv.value / cost, back,
-                     int(won.get(key, 0)), of.remark))
-    columns = "dimension member customers ltv ltv_low ltv_high cac ltv_to_cac payback_months new_customers remark".split()
-    return pd.DataFrame(rows, columns=columns)
+                     of.ltv.low / cost, of.ltv.high / cost, int(won.get(key, 0)), of.remark))
+    columns = ("dimension member customers ltv ltv_low ltv_high cac ltv_to_cac payback_months ltv_to_cac_low ltv_to_cac_high "
+               "new_customers remark")
+    return pd.DataFrame(rows, columns=columns.split())
 
 
 def shown(members: pd.DataFrame, below: int) -> pd.DataFrame:
     """ltv_cac_by without the LTV of fewer than `below` active customers, and without the CAC of fewer new ones."""
     few, fresh = members["customers"] < below, members["new_customers"] < below
     hide = dict.fromkeys(["ltv", "ltv_low", "ltv_high", "ltv_shrunken"], few) | {"cac": fresh}
-    hide |= dict.fromkeys(["ltv_to_cac", "payback_months"], few | fresh)
+    hide |= dict.fromkeys(["ltv_to_cac", "ltv_to_cac_low", "ltv_to_cac_high", "payback_months"], few | fresh)
     said = members["remark"].mask(few & members["ltv"].notna(), f"hidden: fewer than {below} customers")
     return members.assign(**{name: members[name].mask(mask) for name, mask in hide.items()}, remark=said)
 

@@ -179,8 +179,7 @@ def by_plan(tables: dict[str, pd.DataFrame], *, last: int, policy, margin: float
 def channel_ratios(members: pd.DataFrame) -> pd.DataFrame:
     """LTV to CAC by channel with the interval of LTV, its CAC taken as known. members : ltv_cac_by."""
     table = members[(members["dimension"] == "channel") & members["ltv_to_cac"].notna()].set_index("member")
-    ratios = {"ratio": table["ltv_to_cac"], "low": table["ltv_low"] / table["cac"], "high": table["ltv_high"] / table["cac"]}
-    return pd.DataFrame(ratios)
+    return table[["ltv_to_cac", "ltv_to_cac_low", "ltv_to_cac_high"]].set_axis(["ratio", "low", "high"], axis=1)
 
 
 def holdout_ratios(holdout: pd.DataFrame) -> pd.DataFrame:

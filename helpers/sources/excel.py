@@ -38,7 +38,7 @@ def open_excel(con: duckdb.DuckDBPyConnection, path: Path, source: Source) -> Op
             body[at][place], body[at][-1] = error, body[at][-1][:place] + "e" + body[at][-1][place + 1:]
     lines = [above + i for i, row in enumerate(body) if any(row[:-1])]  # from 0
     if not (body := [row for row in body if any(row[:-1])]):
-        raise ValueError("the sheet is empty")
+        raise ValueError(f"the sheet {name!r} is empty")
     header, width = source.header is not False, len(body[0]) - 1
     names = [name.strip() or f"column{i}" for i, name in enumerate(body[0][:-1] if header else [""] * width, 1)]
     frame = pd.DataFrame(body[header:], columns=[*(f"column{i}" for i in range(1, width + 1)), TYPED], dtype="str")
